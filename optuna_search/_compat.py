@@ -1,0 +1,280 @@
+"""The only door to private names of scikit-learn, Optuna and joblib, and to what differs between versions."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import types
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import joblib
+import numpy as np
+import optuna
+import sklearn
+from joblib._utils import eval_expr
+from joblib.parallel import BatchedCalls
+from sklearn.base import _fit_context
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._validation import _fit_and_score, _warn_or_raise_about_fit_failures
+from sklearn.utils._param_validation import Interval, InvalidParameterError, validate_parameter_constraints
+from sklearn.utils.parallel import delayed
+from sklearn.utils.validation import _check_method_params
+
+__all__ = [
+    "BaseSearchCV",
+    "Interval",
+    "ParallelDoor",
+    "ahead",
+    "call_callbacks",
+    "check_method_params",
+    "constraint_complaint",
+    "effective_seed",
+    "fit_and_score",
+    "fit_context",
+    "fold_context",
+    "format_results",
+    "no_experimental_warnings",
+    "quiet_optuna",
+    "root_context",
+    "warn_or_raise_about_fit_failures",
+    "with_settings",
+]
+
+fit_context = _fit_context
+check_method_params = _check_method_params
+warn_or_raise_about_fit_failures = _warn_or_raise_about_fit_failures
+
+#: scikit-learn 1.9 brought callbacks, and with them two more arguments of its fit-and-score.
+HAS_CALLBACKS = hasattr(BaseSearchCV, "set_callbacks")
+
+_VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
+#: scikit-learn's words for a splitter that does not keep its word.
+INCONSISTENT_SPLITS = (
+    "cv.split and cv.get_n_splits return inconsistent results. Expected {} splits, got {}"
+    if _VERSION >= (1, 7)
+    else "cv.split and cv.get_n_splits returned inconsistent results. Expected {} splits, got {}"
+)
+
+
+# --- scikit-learn ---------------------------------------------------------------------------------------------------
+
+
+def fit_and_score(
+    estimator: Any, X: Any, y: Any, *, caller: Any = None, callback_ctx: Any = None, **kwargs: Any
+) -> dict[str, Any]:
+    """Fit and score one fold as scikit-learn's own searches do, to the last bit and word."""
+    if HAS_CALLBACKS:
+        kwargs |= {"caller": caller, "callback_ctx": callback_ctx}
+    return _fit_and_score(estimator, X, y, return_n_test_samples=True, return_times=True, **kwargs)  # type: ignore[no-any-return]
+
+
+def format_results(
+    candidates: Sequence[Mapping[str, Any]], n_splits: int, out: list[dict[str, Any]], return_train_score: bool
+) -> dict[str, Any]:
+    """Build ``cv_results_`` with the installed scikit-learn's own hands: its keys, dtypes, masks and ranks."""
+    search = types.SimpleNamespace(return_train_score=return_train_score)
+    return BaseSearchCV._format_results(search, candidates, n_splits, out)  # type: ignore[no-any-return]
+
+
+def constraint_complaint(constraints: dict[str, Any], name: str, value: Any, caller: str) -> str | None:
+    """Return scikit-learn's complaint about one parameter, or None."""
+    try:
+        validate_parameter_constraints(constraints, {name: value}, caller_name=caller)
+    except InvalidParameterError as error:
+        return str(error)
+    return None
+
+
+def published_scorer(scorers: Any) -> Any:
+    """Return what ``scorer_`` holds: the scorers by name where there are several."""
+    return getattr(scorers, "_scorers", scorers)
+
+
+class _NoContext:
+    """Stands for scikit-learn's callback context where there are no callbacks."""
+
+    def subcontext(self, **_: Any) -> _NoContext:
+        return self
+
+    def call_on_fit_task_begin(self, **_: Any) -> _NoContext:
+        return self
+
+    def call_on_fit_task_end(self, **_: Any) -> None:
+        return None
+
+    @contextlib.contextmanager
+    def propagate_callback_context(self, _: Any) -> Iterator[None]:
+        yield
+
+
+def root_context(search: Any, max_subtasks: int) -> Any:
+    """Return the callback context of a fit; one that does nothing where nobody listens.
+
+    A context holds the whole tree of tasks, and would travel to a worker process with every fold.
+    """
+    nested = search.estimator.get_params(deep=True).values() if hasattr(search.estimator, "get_params") else ()
+    listening = hasattr(search, "_parent_callback_ctx") or any(
+        getattr(one, "_skl_callbacks", None) for one in (search, search.estimator, *nested)
+    )
+    if not HAS_CALLBACKS or not listening:
+        return _NoContext()
+    return search._init_callback_context(max_subtasks=max_subtasks)
+
+
+def fold_context(search_context: Any, task_id: int) -> Any:
+    """Return the callback context of one fold, or None where nobody listens."""
+    if isinstance(search_context, _NoContext):
+        return None
+    return search_context.subcontext(task_name="candidate-split-evaluation", task_id=task_id)
+
+
+def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a function for a worker so that it runs under the caller's scikit-learn configuration and warning filters."""
+    wrapped = delayed(function)()[0]
+    config = sklearn.get_config()
+    if hasattr(wrapped, "with_config_and_warning_filters"):
+        return wrapped.with_config_and_warning_filters(config, warnings.filters)  # type: ignore[no-any-return]
+    return wrapped.with_config(config)  # type: ignore[no-any-return]
+
+
+# --- Optuna ---------------------------------------------------------------------------------------------------------
+
+
+class _OfAnotherThread(logging.Filter):
+    """Lets through what other threads log: it is not ours to silence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.thread != self.thread or record.levelno >= logging.ERROR
+
+
+@contextlib.contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's log lines of this thread to ourselves, without touching any logging level."""
+    ours = _OfAnotherThread()
+    names = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] == "optuna"]
+    loggers = [logging.getLogger(name) for name in names]
+    for logger in loggers:
+        logger.addFilter(ours)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(ours)
+
+
+@contextlib.contextmanager
+def no_experimental_warnings() -> Iterator[None]:
+    """Make an Optuna object that is marked experimental without a word about it: we chose it, not the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+def call_callbacks(study: optuna.Study, calls: Callable[[], None]) -> bool:
+    """Call something that may call ``study.stop()``, and return whether it did.
+
+    Optuna allows ``stop`` inside its own loop only; ours is one as well.
+    """
+    inside = study._thread_local.in_optimize_loop
+    study._thread_local.in_optimize_loop = True
+    try:
+        calls()
+        return study._stop_flag
+    finally:
+        study._thread_local.in_optimize_loop = inside
+        study._stop_flag = False
+
+
+# --- joblib ---------------------------------------------------------------------------------------------------------
+
+
+class ParallelDoor:
+    """joblib's configured backend, open for single tasks.
+
+    ``joblib.Parallel`` takes a whole iterable at once. A search that decides what to run from what came
+    back needs to hand in one task at a time, so this speaks with the backend behind it.
+    """
+
+    def __init__(self, n_jobs: int | None) -> None:
+        self._parallel = joblib.Parallel(n_jobs=n_jobs)
+        self._parallel.__enter__()
+        self._backend = self._parallel._backend
+        self.n_workers = int(self._parallel._effective_n_jobs())
+        self.is_sequential = self.n_workers == 1 and type(self._backend).__name__ == "SequentialBackend"
+        if not self.is_sequential:
+            self._start()
+
+    def _start(self) -> None:
+        if hasattr(self._backend, "start_call"):
+            self._backend.start_call()
+        self._parallel._calling = True
+        self._reducer_callback = None
+        if self._is("LokyBackend"):
+            # Arrays inside the parameters that joblib maps into memory go to this call's own folder.
+            folders = self._backend._workers._temp_folder_manager
+            self._reducer_callback = lambda: folders.set_current_context(self._parallel._id)
+
+    def _is(self, name: str) -> bool:
+        return type(self._backend).__name__ == name
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether the workers are threads of this process."""
+        return bool(getattr(self._backend, "supports_sharedmem", False))
+
+    @property
+    def shares_files(self) -> bool:
+        """Whether the workers are processes on this machine, and so can open its files."""
+        return self._is("LokyBackend") or self._is("MultiprocessingBackend")
+
+    def submit(
+        self, function: Callable[..., Any], args: tuple[Any, ...], done: Callable[[Callable[[], Any]], None]
+    ) -> None:
+        """Send a task.
+
+        Parameters
+        ----------
+        function, args : callable and its arguments
+            What the worker calls. Some backends send an argument that is always the same object only once.
+        done : callable
+            Called in some thread, at least once, with a function that returns the task's result or raises
+            what it raised.
+        """
+        call = BatchedCalls([(function, args, {})], self._backend.get_nested_backend(), self._reducer_callback)
+        submit = getattr(self._backend, "submit", None) or self._backend.apply_async
+        future = submit(call, callback=lambda out: done(lambda: self._backend.retrieve_result_callback(out)[0]))
+        if hasattr(future, "add_done_callback"):
+            # dask calls the callback on success only.
+            future.add_done_callback(
+                lambda ended: done(ended.result) if not ended.cancelled() and ended.exception() else None
+            )
+
+    def close(self, abort: bool) -> None:
+        """Give the workers back; with `abort`, what they are at is given up first."""
+        if abort and not self.is_sequential and hasattr(self._backend, "abort_everything"):
+            self._backend.abort_everything(ensure_ready=False)
+        self._parallel.__exit__(None, None, None)
+
+
+def ahead(pre_dispatch: int | str | None, n_workers: int) -> float:
+    """Return how many tasks may be with the workers at once, from joblib's ``pre_dispatch``."""
+    if pre_dispatch in ("all", None):
+        return float("inf")
+    text = str(pre_dispatch).replace("n_jobs", str(n_workers))
+    return max(n_workers, int(eval_expr(text)))
+
+
+def effective_seed(random_state: Any) -> int | None:
+    """Return a seed from what scikit-learn calls a random state; None stays None."""
+    if random_state is None:
+        return None
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(sklearn.utils.check_random_state(random_state).randint(np.iinfo(np.int32).max))

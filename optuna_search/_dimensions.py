@@ -1,0 +1,353 @@
+"""One parameter of a space: what the user may write for it, and what Optuna can store of it.
+
+Each dimension translates between three forms of a value:
+
+- the *value* that the estimator gets: any Python object;
+- the *stored* value that Optuna samples and keeps: a number, or the token of a choice;
+- the *kept* value of the record: a JSON number, or a token.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from optuna_search._tokens import Token, token
+
+Stored: TypeAlias = "float | int | str"
+
+#: Quantiles of a distribution without bounds end here: its tails beyond have no finite value to try.
+TAIL = 1e-6
+#: A stepped range or a discrete distribution with more values than this counts as infinite.
+MAX_OPTIONS = 1_000_000
+
+
+class named(Sequence[Any]):  # noqa: N801 - reads as a verb where it is used, like `sorted`
+    """Choices with names of their own.
+
+    A storage keeps a readable token for each choice. Some objects have none that tells them apart, two
+    lambdas for instance; a name does. It also works as a list of choices in scikit-learn's searches.
+
+    Parameters
+    ----------
+    choices : mapping of str to object
+        The name of each choice and the object it stands for.
+
+    Raises
+    ------
+    SpaceError
+        At ``fit``, if there is no choice in it.
+
+    Examples
+    --------
+    >>> from optuna_search import named
+    >>> list(named({"identity": None, "square": pow}).names)
+    ['identity', 'square']
+    """
+
+    def __init__(self, choices: Mapping[str, Any]) -> None:
+        self.choices = dict(choices)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in the order given."""
+        return tuple(str(name) for name in self.choices)
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self.choices.values())[index]
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    def __repr__(self) -> str:
+        return f"named({self.choices!r})"
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers of an Optuna range."""
+
+    distribution: FloatDistribution | IntDistribution
+
+    def stored_name(self, name: str) -> str:
+        """Return the name under which Optuna stores the parameter."""
+        return name
+
+    def value(self, stored: Stored) -> Any:
+        """Return what the estimator gets."""
+        return stored
+
+    def kept(self, value: Any) -> Any:
+        """Return what the record keeps."""
+        return value
+
+    def from_kept(self, kept: Any) -> Any:
+        """Return what the estimator got, from what the record kept."""
+        return kept
+
+    def stored(self, value: Any) -> Stored:
+        """Return what Optuna stores for a value; ``ValueError`` if it lies outside."""
+        whole = isinstance(self.distribution, IntDistribution)
+        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral if whole else numbers.Real):
+            raise ValueError(f"{value!r} is not {'a whole number' if whole else 'a number'}")
+        number = int(value) if whole else float(value)
+        if not self._contains(number):
+            raise ValueError(f"{value!r} lies outside of {self.describe()}")
+        return number
+
+    def _contains(self, number: float) -> bool:
+        low, high, step = self.distribution.low, self.distribution.high, self.distribution.step
+        steps = (number - low) / step if step else 0.0
+        return low <= number <= high and abs(steps - round(steps)) < 1e-8
+
+    def options(self) -> Sequence[Stored] | None:
+        """Return every stored value, in order, or None where there is no end of them."""
+        low, high, step = self.distribution.low, self.distribution.high, self.distribution.step
+        if isinstance(self.distribution, IntDistribution):
+            return range(int(low), int(high) + 1, int(step or 1))
+        if low == high:
+            return [low]
+        if step is None or (count := round((high - low) / step) + 1) > MAX_OPTIONS:
+            return None
+        return [float(low + step * i) for i in range(count - 1)] + [high]
+
+    def describe(self) -> str:
+        """Return the range as a person would write it."""
+        d = self.distribution
+        step = f", step {d.step}" if d.step not in (None, 1) or isinstance(d, FloatDistribution) and d.step else ""
+        kind = "whole numbers" if isinstance(d, IntDistribution) else "numbers"
+        return f"{kind} from {d.low} to {d.high}{', log' if d.log else ''}{step}"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A sequence of choices, each known to the storage by its token."""
+
+    values: tuple[Any, ...]
+    tokens: tuple[str, ...]
+    #: Tokens that stand for more than one choice; they are told apart by a number, in memory only.
+    ambiguous: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, choices: Sequence[Any] | np.ndarray) -> Choices:
+        """Give every choice its token."""
+        values = tuple(choices)
+        if isinstance(choices, named):
+            return cls(values, choices.names)
+        texts, ambiguous, seen = [], [], dict[str, list[tuple[Any, Token]]]()
+        for value in values:
+            made = token(value)
+            twins = seen.setdefault(made.text, [])
+            place = next((i for i, (other, known) in enumerate(twins) if _same(value, made, other, known)), len(twins))
+            if place == len(twins):
+                twins.append((value, made))
+            if place:
+                ambiguous.append(made.text)
+            texts.append(f"{made.text} #{place + 1}" if place else made.text)
+        return cls(values, tuple(texts), tuple(dict.fromkeys(ambiguous)))
+
+    @cached_property
+    def distribution(self) -> BaseDistribution:
+        """The choices in an order of their own: the order in the code may change between runs."""
+        return CategoricalDistribution(sorted(set(self.tokens), key=_reading_order))
+
+    @cached_property
+    def _objects(self) -> dict[str, Any]:
+        return dict(zip(reversed(self.tokens), reversed(self.values), strict=True))
+
+    def stored_name(self, name: str) -> str:
+        """Return the name under which Optuna stores the parameter."""
+        return name
+
+    def value(self, stored: Stored) -> Any:
+        """Return what the estimator gets."""
+        return self._objects[str(stored)]
+
+    def kept(self, value: Any) -> Any:
+        """Return what the record keeps."""
+        return self.stored(value)
+
+    def from_kept(self, kept: Any) -> Any:
+        """Return what the estimator got, from what the record kept."""
+        return self._objects[kept]
+
+    def stored(self, value: Any) -> Stored:
+        """Return what Optuna stores for a value; ``ValueError`` if it is none of the choices."""
+        for known, text in zip(self.values, self.tokens, strict=True):
+            if known is value:
+                return text
+        made = token(value)
+        if made.exact and made.text in self._objects:
+            return made.text
+        raise ValueError(f"{value!r} is none of the choices {self.describe()}")
+
+    def options(self) -> Sequence[Stored]:
+        """Return every stored value in the order of the code, duplicates included."""
+        return self.tokens
+
+    def describe(self) -> str:
+        """Return the choices in an order that does not depend on the code's."""
+        return f"one of [{', '.join(sorted(set(self.tokens), key=_reading_order))}]"
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """A frozen scipy distribution, searched on its quantiles so that its shape is the prior."""
+
+    frozen: Any
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the distribution is one of whole numbers."""
+        return hasattr(self.frozen, "pmf")
+
+    @cached_property
+    def distribution(self) -> BaseDistribution:
+        """The quantiles that have a finite value."""
+        low, high = (float(q) for q in self.frozen.ppf([0.0, 1.0]))
+        return FloatDistribution(0.0 if math.isfinite(low) else TAIL, 1.0 if math.isfinite(high) else 1.0 - TAIL)
+
+    def stored_name(self, name: str) -> str:
+        """Return the name under which Optuna stores the quantile."""
+        return f"quantile({name})"
+
+    def value(self, stored: Stored) -> Any:
+        """Return what the estimator gets: the value at this quantile."""
+        # The quantile 0 of a discrete distribution is one below its first value.
+        quantile = max(float(stored), np.finfo(float).tiny) if self.discrete else stored
+        number = self.frozen.ppf(quantile)
+        return int(number) if self.discrete else float(number)
+
+    def kept(self, value: Any) -> Any:
+        """Return what the record keeps."""
+        return value
+
+    def from_kept(self, kept: Any) -> Any:
+        """Return what the estimator got, from what the record kept."""
+        return kept
+
+    def stored(self, value: Any) -> Stored:
+        """Return the quantile of a value; ``ValueError`` if the distribution never takes it."""
+        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+            raise ValueError(f"{value!r} is not a number")
+        if self.discrete:
+            # The middle of its step, so that no rounding moves it to a neighbour.
+            below, upto = float(self.frozen.cdf(value - 1)), float(self.frozen.cdf(value))
+            if value != int(value) or upto <= below:
+                raise ValueError(f"{value!r} is never drawn from {self.describe()}")
+            return (below + upto) / 2
+        low, high = self.frozen.support()
+        if not low <= value <= high:
+            raise ValueError(f"{value!r} is never drawn from {self.describe()}")
+        bounds = self.distribution
+        assert isinstance(bounds, FloatDistribution)
+        return min(max(float(self.frozen.cdf(value)), bounds.low), bounds.high)
+
+    def options(self) -> Sequence[Stored] | None:
+        """Return the quantile of every value of a discrete distribution with bounds."""
+        low, high = self.frozen.support()
+        if not self.discrete or not (math.isfinite(low) and math.isfinite(high)) or high - low > MAX_OPTIONS:
+            return None
+        return [self.stored(value) for value in range(int(low), int(high) + 1) if self.frozen.pmf(value) > 0]
+
+    def describe(self) -> str:
+        """Return the distribution as it is written in code."""
+        args = [repr(arg) for arg in self.frozen.args] + [f"{k}={v!r}" for k, v in sorted(self.frozen.kwds.items())]
+        return f"quantiles of {self.frozen.dist.name}({', '.join(args)})"
+
+
+Dimension: TypeAlias = "Range | Choices | Quantiles"
+
+
+def dimension(name: str, given: Any) -> Dimension:
+    """Return the dimension that a user's value stands for.
+
+    Parameters
+    ----------
+    name : str
+        The parameter, for the message.
+    given : object
+        An Optuna distribution, a frozen scipy distribution, or a sequence of choices.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them, with scikit-learn's words where scikit-learn has the same complaint.
+    """
+    if isinstance(given, CategoricalDistribution):
+        return Choices.of(given.choices)
+    if isinstance(given, FloatDistribution | IntDistribution):
+        return Range(_current(given))
+    if isinstance(given, np.ndarray) and given.ndim != 1:
+        raise ValueError(
+            f"Parameter array for {name!r} should be one-dimensional, got: {given!r} with shape {given.shape}"
+        )
+    if isinstance(given, np.ndarray | Sequence) and not isinstance(given, str | bytes):
+        if len(given) == 0:
+            raise ValueError(f"Parameter grid for parameter {name!r} need to be a non-empty sequence, got: {given!r}")
+        return Choices.of(given)
+    if hasattr(given, "ppf") and hasattr(given, "dist"):
+        return _from_scipy(given)
+    raise ValueError(
+        f"Parameter grid for parameter {name!r} needs to be a list or a numpy array, but got {given!r} "
+        f"(of type {type(given).__name__}) instead. Single values need to be wrapped in a list with one element. "
+        "A distribution of optuna.distributions and a frozen scipy.stats distribution are accepted as well."
+    )
+
+
+def _current(distribution: FloatDistribution | IntDistribution) -> FloatDistribution | IntDistribution:
+    """Return a distribution as one of the two classes that Optuna has today, without its old relatives."""
+    low, high, log, step = distribution.low, distribution.high, distribution.log, distribution.step
+    if isinstance(distribution, IntDistribution):
+        return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+    return FloatDistribution(low, high, log=log, step=step)
+
+
+def _from_scipy(frozen: Any) -> Dimension:
+    """Return the Optuna range of a uniform distribution, the quantiles of any other."""
+    low, high = (float(bound) for bound in frozen.support())
+    match frozen.dist.name:
+        case "uniform":
+            return Range(FloatDistribution(low, high))
+        case "loguniform" | "reciprocal" if _location(frozen) == 0:
+            return Range(FloatDistribution(low, high, log=True))
+        case "randint":
+            return Range(IntDistribution(int(low), int(high)))
+    return Quantiles(frozen)
+
+
+def _location(frozen: Any) -> float:
+    """Return how far a loguniform distribution was moved: one that was is log-uniform no more."""
+    return float(frozen.args[2] if len(frozen.args) > 2 else frozen.kwds.get("loc", 0))
+
+
+def _same(value: Any, made: Token, other: Any, known: Token) -> bool:
+    """Whether two choices with one text are one choice, written twice."""
+    if value is other:
+        return True
+    plain = isinstance(value, numbers.Number | str | np.generic)
+    return made.exact and known.exact and (plain or type(value) is type(other))
+
+
+def _reading_order(text: str) -> tuple[int, float, str]:
+    """Sort numbers by size and before words."""
+    try:
+        return (0, float(text), text) if not math.isnan(float(text)) else (1, 0.0, text)
+    except ValueError:
+        return (1, 0.0, text)
+
+
+def iterate_options(options: Sequence[Sequence[Stored]], index: int) -> Iterator[Stored]:
+    """Yield the cell with this index of a product of options, the last one varying fastest."""
+    places = []
+    for values in reversed(options):
+        index, place = divmod(index, len(values))
+        places.append(values[place])
+    yield from reversed(places)

@@ -1,0 +1,209 @@
+"""What the scores of a study were measured on, and the difference between two such.
+
+The fingerprint is a small JSON document: what a person can read in the clear (shapes, names, parameters),
+large contents as hashes.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+import sklearn
+from scipy import sparse
+
+from optuna_search._tokens import code_token, digest, token
+
+#: The parts of a fingerprint that describe the data; `{data}` in a study's name stands for them.
+DATA = ("X", "y", "metadata")
+#: Up to this many columns of a data frame are listed one by one, so that a difference can name its column.
+MAX_COLUMNS = 100
+
+
+def fingerprint(
+    *,
+    X: Any,
+    y: Any,
+    metadata: Mapping[str, Any],
+    splits: Sequence[tuple[Any, Any]],
+    scoring: Any,
+    error_score: Any,
+    objective: str,
+    estimator: Any,
+    space: Any,
+    pinned: set[str],
+) -> dict[str, Any]:
+    """Return what makes scores comparable.
+
+    Parameters
+    ----------
+    X, y : array-like
+        The data.
+    metadata : mapping of str to object
+        Whatever else reaches a fit, a scorer or the splitter: groups, sample weights.
+    splits : sequence of (train, test)
+        The indices of every fold.
+    scoring, error_score : object
+        As given to the search.
+    objective : str
+        The metric that is pursued.
+    estimator : estimator
+        With its fixed parameters.
+    space : object
+        The description of the space.
+    pinned : set of str
+        The parameters that every candidate sets: what the estimator has there does not matter.
+
+    Returns
+    -------
+    document : dict
+        JSON.
+    """
+    return {
+        "X": describe_data(X),
+        "y": describe_data(y),
+        "metadata": {name: describe_data(value) for name, value in sorted(metadata.items()) if value is not None},
+        "splits": {"folds": len(splits), "indices": _splits_digest(splits)},
+        "scoring": describe_scoring(scoring),
+        "error_score": token(error_score).text,
+        "objective": objective,
+        "estimator": describe_estimator(estimator, pinned),
+        "space": space,
+    }
+
+
+def data_digest(document: Mapping[str, Any]) -> str:
+    """Return eight characters that stand for the data of a fingerprint."""
+    return digest(json.dumps([document[part] for part in DATA], sort_keys=True), 8)
+
+
+def versions(estimator: Any) -> dict[str, str]:
+    """Return the versions that the scores of an estimator may depend on."""
+    found = {"python": platform.python_version(), "scikit-learn": sklearn.__version__, "optuna": optuna.__version__}
+    package = type(estimator).__module__.partition(".")[0]
+    version = getattr(sys.modules.get(package), "__version__", None)
+    if package not in ("sklearn", "optuna") and isinstance(version, str):
+        found[package] = version
+    return found
+
+
+def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    """Yield a line for every leaf in which two documents differ.
+
+    Examples
+    --------
+    >>> list(differences({"y": {"shape": [3]}}, {"y": {"shape": [4]}}))
+    ['y.shape: the study has [3], given is [4]']
+    """
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+    elif old != new:
+        yield f"{name}: the study has {_short(old)}, given is {_short(new)}"
+
+
+def describe_data(data: Any) -> Any:
+    """Return shape, types, names and a hash of the values of anything that holds data.
+
+    Equal values give equal descriptions, whatever their memory layout.
+    """
+    if data is None or isinstance(data, str | int | float | bool):
+        return token(data).text
+    if sparse.issparse(data):
+        return _describe_sparse(data)
+    if hasattr(data, "iloc") and hasattr(data, "columns"):
+        return _describe_columns([(str(n), data.iloc[:, i]) for i, n in enumerate(data.columns)], len(data))
+    if hasattr(data, "get_column"):
+        return _describe_columns([(n, data.get_column(n)) for n in data.columns], len(data))
+    try:
+        array = np.asarray(data)
+    except ValueError:  # ragged
+        array = np.empty(len(data), dtype=object)
+        array[:] = list(data)
+    return {"shape": list(array.shape), "dtype": str(array.dtype), "values": _array_digest(array)}
+
+
+def describe_scoring(scoring: Any) -> Any:
+    """Return the metrics by name; a function of the user comes with a hash of its code."""
+    if isinstance(scoring, Mapping):
+        return {str(name): describe_scoring(one) for name, one in scoring.items()}
+    if isinstance(scoring, list | tuple | set):
+        return {str(name): str(name) for name in sorted(scoring)}
+    if scoring is None:
+        return "the estimator's own score"
+    inner = getattr(scoring, "_score_func", None)  # what make_scorer wraps
+    return f"{token(scoring).text} of {code_token(inner)}" if inner else code_token(scoring)
+
+
+def describe_estimator(estimator: Any, pinned: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
+    """Return the class and the parameters of an estimator, without those that every candidate sets."""
+    kind = type(estimator)
+    described = {"class": f"{kind.__module__}.{kind.__qualname__}"}
+    for name, value in sorted(_deep_params(estimator).items()):
+        # A step that is replaced takes its own parameters with it.
+        if name in pinned or any(name.startswith(f"{step}__") for step in pinned):
+            continue
+        described[name] = _describe_param(value)
+    return described
+
+
+def _deep_params(estimator: Any) -> dict[str, Any]:
+    try:
+        return dict(estimator.get_params(deep=True))
+    except (AttributeError, TypeError):
+        return {}
+
+
+def _describe_param(value: Any) -> str:
+    """Return the class of a nested estimator, whose parameters are listed on their own; else the token."""
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return type(value).__qualname__
+    if isinstance(value, list | tuple) and any(hasattr(part, "get_params") for part in _flat(value)):
+        return f"[{', '.join(_describe_param(part) for part in value)}]"
+    return code_token(value)
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    for part in value:
+        yield from _flat(part) if isinstance(part, list | tuple) else (part,)
+
+
+def _describe_sparse(data: Any) -> dict[str, Any]:
+    rows = sparse.csr_array(data)
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    parts = (rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64))
+    values = digest("".join(_array_digest(part) for part in parts))
+    return {"shape": list(data.shape), "dtype": f"sparse {data.dtype}", "values": values}
+
+
+def _describe_columns(columns: Sequence[tuple[str, Any]], n_rows: int) -> dict[str, Any]:
+    names = [name for name, _ in columns]
+    described = [f"{column.dtype} {_array_digest(np.asarray(column), 8)}" for _, column in columns]
+    listed = len(set(names)) == len(names) <= MAX_COLUMNS
+    return {
+        "shape": [n_rows, len(columns)],
+        "columns": dict(zip(names, described, strict=True)) if listed else digest(json.dumps([names, described])),
+        "order": digest(json.dumps(names), 8),
+    }
+
+
+def _array_digest(array: np.ndarray, length: int = 16) -> str:
+    if array.dtype.hasobject:
+        return digest(json.dumps(array.tolist(), default=lambda value: token(value).text), length)
+    return digest(np.ascontiguousarray(array).tobytes(), length)
+
+
+def _splits_digest(splits: Sequence[tuple[Any, Any]]) -> str:
+    return digest("".join(_array_digest(np.asarray(part).astype(np.int64)) for fold in splits for part in fold))
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -1,0 +1,73 @@
+"""Who runs a trial, and whether they still live.
+
+A claim on a trial names its owner: host, process and the time at which that process started. A process of
+the same host that is gone, or whose number now belongs to one that started at another time, is dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+#: This interpreter; a process that is forked from it is another one, which its number tells.
+_RUN = uuid.uuid4().hex[:12]
+
+
+def claim() -> dict[str, Any]:
+    """Return what marks a trial as ours."""
+    pid = os.getpid()
+    return {"host": _host(), "pid": pid, "started": _started(pid), "run": _RUN}
+
+
+def is_dead(other: Any) -> bool:
+    """Whether the owner of a claim is known to be gone; of another host's processes nothing is known.
+
+    Parameters
+    ----------
+    other : object
+        A claim as a storage gave it back. What does not read as one belongs to nobody.
+    """
+    if not isinstance(other, Mapping) or other.get("host") != _host():
+        return False
+    pid = other.get("pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    return not _exists(pid) or _started(pid) != other.get("started")
+
+
+@cache
+def _host() -> str:
+    # Two containers may share a name, and not their processes: the boot and the process namespace tell.
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8])
+    with contextlib.suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(parts)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # there, and not ours
+        return True
+    return True
+
+
+def _started(pid: int) -> str | None:
+    """Return when a process started, in ticks since boot; None where the system does not tell."""
+    try:
+        # The second field is the name in brackets, which may hold anything; the start is the 22nd.
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    # A zombie has ended and waits for its parent to notice.
+    return None if stat[0] == "Z" else stat[19]

@@ -1,0 +1,241 @@
+"""Which candidate comes next: an order of cells, or a sampler that learns.
+
+Both know every candidate that the study has seen, finished or in the air, and never propose one of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, BruteForceSampler, RandomSampler
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from sklearn.utils import check_random_state
+from sklearn.utils.random import sample_without_replacement
+
+from optuna_search._compat import call_callbacks, no_experimental_warnings, quiet_optuna
+from optuna_search._dimensions import Dimension, Stored
+from optuna_search._record import RECORD
+from optuna_search._space import AnySpace, Candidate, Pick, Space
+from optuna_search.exceptions import SpaceError
+
+#: How often a sampler may propose what is known before an unseen candidate is looked for instead.
+MAX_REPEATS = 5
+#: How many random draws are made to find an unseen candidate in a space without end.
+MAX_DRAWS = 100
+
+
+class Proposals(Protocol):
+    """A source of candidates."""
+
+    def propose(self) -> Candidate | None:
+        """Return the next candidate, or None if there is none left."""
+
+    def claimed(self, candidate: Candidate, number: int) -> None:
+        """Take in that a candidate became the trial of this number and is in the air."""
+
+    def finished(self, number: int, value: float | None) -> None:
+        """Take in how one of our trials ended; None stands for a failure."""
+
+    def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
+        """Take in trials that were there before, or that others run; `keys` tells their candidates by number."""
+
+
+class Enumeration:
+    """The cells of a finite space in a given order.
+
+    A cell that is written twice in a grid is proposed twice, as ``ParameterGrid`` has it; what the study
+    has already is not.
+    """
+
+    def __init__(self, space: Space, order: Iterable[int]) -> None:
+        self._cells: Iterator[Candidate] = (space.cell(int(index)) for index in order)
+        self._seen: Counter[str] = Counter()
+
+    def propose(self) -> Candidate | None:
+        """Return the next cell that the study does not have."""
+        for candidate in self._cells:
+            if self._seen[candidate.key] == 0:
+                return candidate
+            self._seen[candidate.key] -= 1
+        return None
+
+    def claimed(self, candidate: Candidate, number: int) -> None:
+        """Do nothing: a cell is proposed once anyway."""
+
+    def finished(self, number: int, value: float | None) -> None:
+        """Do nothing: the order does not depend on scores."""
+
+    def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
+        """Leave out what the study has already."""
+        self._seen.update(keys[t.number] for t in trials if t.number in keys and _is_alive(t))
+
+
+def random_order(size: int, n: int, seed: int | None) -> Sequence[int]:
+    """Return `n` of `size` cells in random order, none twice: those that ``RandomizedSearchCV`` takes with this seed."""
+    return sample_without_replacement(size, min(n, size), random_state=check_random_state(seed))  # type: ignore[no-any-return]
+
+
+class Sampling:
+    """A sampler of Optuna's, at work in a study of its own.
+
+    That study lives in memory and shadows the one that is kept: the sampler draws there, learns there, and
+    leaves its notes there, so that a draw costs no storage access and nothing of a sampler's own is stored.
+    A candidate that is known already is told its score there, and the sampler is asked again.
+    """
+
+    def __init__(self, space: AnySpace, sampler: BaseSampler, seed: int | None) -> None:
+        self._space = space
+        with quiet_optuna():
+            self._study = optuna.create_study(direction="maximize", sampler=sampler, pruner=optuna.pruners.NopPruner())
+        self._sampler = sampler
+        self._random = RandomSampler(seed=seed)
+        self._known: dict[str, float | None] = {}  # candidate -> its score; None while in the air or failed
+        self._shadows: dict[int, int] = {}  # number of a trial in the air -> its number in the shadow study
+        self._keys: dict[int, str] = {}
+        self._drawn: tuple[Trial, Candidate] | None = None
+        self._ended = False
+        self._next_cell = 0
+
+    def enqueue(self, point: Mapping[str, Stored]) -> None:
+        """Have a point tried first; what it leaves open is drawn by the sampler."""
+        self._study.enqueue_trial(dict(point))
+
+    def propose(self) -> Candidate | None:
+        """Return a candidate that is not known, or None if there is none left."""
+        if self._drawn is None and not self._ended:
+            with quiet_optuna():
+                self._drawn = self._draw()
+        return self._drawn[1] if self._drawn else None
+
+    def _draw(self) -> tuple[Trial, Candidate] | None:
+        for _ in range(MAX_REPEATS):
+            drawn = self._ask(self._sampler)
+            if self._is_new(drawn):
+                return drawn
+            if self._ended:
+                return None
+        if isinstance(self._space, Space) and self._space.size is not None:
+            return self._unseen_cell(self._space)
+        found = self._brute_force()
+        if found is not None:  # the space is finite, and this is the judge of what is left of it
+            return found if self._is_new(found) else None
+        for _ in range(MAX_DRAWS):
+            drawn = self._ask(self._random)
+            if self._is_new(drawn):
+                return drawn
+        return None
+
+    def _is_new(self, drawn: tuple[Trial, Candidate]) -> bool:
+        """Whether a draw is not known; the sampler is told the score of one that is."""
+        trial, candidate = drawn
+        if candidate.key not in self._known:
+            return True
+        self._tell(trial, self._known[candidate.key])
+        return False
+
+    def _ask(self, sampler: BaseSampler) -> tuple[Trial, Candidate]:
+        self._study.sampler = sampler
+        trial = self._study.ask()
+        try:
+            return trial, self._space.draw(_suggest(trial))
+        except ValueError as error:
+            self._study.tell(trial, state=TrialState.FAIL)
+            if "dynamic value space" not in str(error):
+                raise
+            raise SpaceError(
+                "param_distributions asks for one name with different choices in different trials. "
+                "Give each set of choices a name of its own."
+            ) from error
+        finally:
+            self._study.sampler = self._sampler
+
+    def _brute_force(self) -> tuple[Trial, Candidate] | None:
+        """Return an unseen point of a finite space, or a seen one if there is no other; None if it has no end."""
+        with no_experimental_warnings():
+            sampler = BruteForceSampler(seed=0)
+        try:
+            return self._ask(sampler)
+        except ValueError:  # there is a range without steps among the parameters
+            return None
+
+    def _unseen_cell(self, space: Space) -> tuple[Trial, Candidate] | None:
+        assert space.size is not None
+        for index in range(self._next_cell, space.size):
+            candidate = space.cell(index)
+            self._next_cell = index + (candidate.key in self._known)
+            if candidate.key not in self._known:
+                self._study.enqueue_trial(candidate.point)
+                trial = self._study.ask()
+                return trial, space.draw(_suggest(trial))
+        self._ended = True
+        return None
+
+    def _tell(self, trial: Trial | int, value: float | None) -> None:
+        state = TrialState.FAIL if value is None else TrialState.COMPLETE
+
+        def tell() -> None:
+            self._study.tell(trial, value, state=state)
+
+        # Some samplers end a search when they have tried everything.
+        self._ended = call_callbacks(self._study, tell) or self._ended
+
+    def claimed(self, candidate: Candidate, number: int) -> None:
+        """Note that what was drawn last is in the air."""
+        assert self._drawn is not None
+        self._shadows[number] = self._drawn[0].number
+        self._keys[number] = candidate.key
+        self._known[candidate.key] = None
+        self._drawn = None
+
+    def finished(self, number: int, value: float | None) -> None:
+        """Tell the sampler how a trial ended."""
+        self._known[self._keys[number]] = value
+        with quiet_optuna():
+            self._tell(self._shadows.pop(number), value)
+
+    def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
+        """Take in earlier trials and those of others."""
+        for trial in trials:
+            if trial.number not in keys:
+                continue
+            value = trial.value if trial.state == TrialState.COMPLETE else None
+            if trial.number in self._shadows:
+                self.finished(trial.number, value)
+            elif _is_alive(trial):
+                self._keys[trial.number] = keys[trial.number]
+                self._known[keys[trial.number]] = value
+                self._add(trial, value)
+
+    def _add(self, trial: FrozenTrial, value: float | None) -> None:
+        shadow = create_trial(
+            state=trial.state, value=value, params=dict(trial.params), distributions=dict(trial.distributions)
+        )
+        if not trial.state.is_finished():
+            self._shadows[trial.number] = len(self._study.get_trials(deepcopy=False))
+        self._study.add_trial(shadow)
+
+
+def _is_alive(trial: FrozenTrial) -> bool:
+    """Whether a trial is in the air or came to its end; one that was given up is neither."""
+    return trial.state == TrialState.RUNNING or (trial.state.is_finished() and RECORD in trial.user_attrs)
+
+
+def _suggest(trial: Trial) -> Pick:
+    """Return the pick that asks a trial of Optuna's."""
+
+    def pick(name: str, dim: Dimension) -> Stored:
+        match dim.distribution:
+            case FloatDistribution(low=low, high=high, step=step, log=log):
+                return trial.suggest_float(name, low, high, step=step, log=log)
+            case IntDistribution(low=low, high=high, step=step, log=log):
+                return trial.suggest_int(name, low, high, step=step, log=log)
+            case CategoricalDistribution(choices=choices):
+                return str(trial.suggest_categorical(name, choices))
+        raise AssertionError(f"unknown distribution {dim.distribution!r}")
+
+    return pick
+

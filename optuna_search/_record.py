@@ -1,0 +1,175 @@
+"""What is kept of a trial and of a study, as JSON in one attribute each.
+
+Everything that ``cv_results_`` needs can be rebuilt from these records alone. `SCHEMA` is the version of
+their form. To change the form: raise it by one, teach `decode` to read every older one, and add a file of
+the older form to the tests. A newer record than this library knows is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna_search.exceptions import StorageError
+
+SCHEMA = 1
+
+#: The attribute of a trial and of a study that holds its record.
+RECORD = "optuna_search"
+#: The attribute of a trial that says who runs it.
+CLAIM = "optuna_search:claim"
+#: The attribute of a trial that says in one line why it failed.
+FAILURE = "failure"
+#: Tracebacks are cut to their last characters: the end of one says what happened.
+MAX_TRACEBACK = 10_000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the fit of one fold failed."""
+
+    type: str
+    message: str
+    traceback: str
+
+    @property
+    def line(self) -> str:
+        """The failure in one line."""
+        return f"{self.type}: {self.message}".splitlines()[0] if self.message else self.type
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What one fold of one trial came to."""
+
+    #: Scores on the test part by metric; empty if the fit failed.
+    test: dict[str, float]
+    #: Scores on the training part, where they were asked for.
+    train: dict[str, float]
+    #: Seconds.
+    fit_time: float
+    #: Seconds.
+    score_time: float
+    failure: Failure | None = None
+    #: Whether the scorer gave a dict of metrics.
+    multimetric: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of one trial."""
+
+    #: Parameter -> JSON number or token.
+    params: dict[str, Any]
+    #: One entry a fold; None where it was not run.
+    folds: tuple[Fold | None, ...]
+
+    @property
+    def run(self) -> list[Fold]:
+        """The folds that were run."""
+        return [fold for fold in self.folds if fold is not None]
+
+
+def encode(record: Record) -> dict[str, Any]:
+    """Return the record as JSON."""
+    run = record.run
+    encoded: dict[str, Any] = {
+        "schema": SCHEMA,
+        "params": record.params,
+        "test": _encode_scores([fold and fold.test for fold in record.folds]),
+        "fit_time": [fold and fold.fit_time for fold in record.folds],
+        "score_time": [fold and fold.score_time for fold in record.folds],
+    }
+    if any(fold.train for fold in run):
+        encoded["train"] = _encode_scores([fold and fold.train for fold in record.folds])
+    if any(fold.multimetric for fold in run):
+        encoded["multimetric"] = True
+    if any(fold.failure for fold in run):
+        encoded["failures"] = _encode_failures(record.folds)
+    return encoded
+
+
+def decode(encoded: Any) -> Record:
+    """Return the record that was kept as JSON.
+
+    Raises
+    ------
+    StorageError
+        If it was written by a newer version of this library, or is no record at all.
+    """
+    check_schema(encoded, "a trial")
+    try:
+        n_folds = len(encoded["fit_time"])
+        failures = {
+            place: Failure(f["type"], f["message"], f["traceback"])
+            for f in encoded.get("failures", [])
+            for place in f["folds"]
+        }
+        test = _decode_scores(encoded["test"], n_folds)
+        train = _decode_scores(encoded.get("train", {}), n_folds)
+        folds = tuple(
+            None
+            if encoded["fit_time"][i] is None
+            else Fold(
+                test[i],
+                train[i],
+                float(encoded["fit_time"][i]),
+                float(encoded["score_time"][i]),
+                failures.get(i),
+                bool(encoded.get("multimetric", False)),
+            )
+            for i in range(n_folds)
+        )
+        return Record(dict(encoded["params"]), folds)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise StorageError(f"The record of a trial cannot be read ({type(error).__name__}: {error}).") from error
+
+
+def check_schema(encoded: Any, what: str) -> None:
+    """Refuse a record that this version cannot know.
+
+    Raises
+    ------
+    StorageError
+        If it was written by a newer version of this library, or is no record at all.
+    """
+    schema = encoded.get("schema") if isinstance(encoded, Mapping) else None
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise StorageError(f"The record of {what} is none of ours: {str(encoded)[:80]!r}.")
+    if schema > SCHEMA:
+        raise StorageError(
+            f"The record of {what} has schema {schema}; this version of optuna_search reads up to {SCHEMA}. "
+            "Install the version that wrote it, or a newer one."
+        )
+
+
+def _encode_scores(folds: Sequence[dict[str, float] | None]) -> dict[str, list[Any]]:
+    names = dict.fromkeys(name for scores in folds if scores for name in scores)
+    return {name: [_encode_number(scores.get(name)) if scores else None for scores in folds] for name in names}
+
+
+def _decode_scores(encoded: Mapping[str, Sequence[Any]], n_folds: int) -> list[dict[str, float]]:
+    return [
+        {name: float(scores[i]) for name, scores in encoded.items() if scores[i] is not None} for i in range(n_folds)
+    ]
+
+
+def _encode_number(number: float | None) -> float | str | None:
+    """Write a number that JSON has no form for as a word; ``float`` reads it back."""
+    if number is None or math.isfinite(number):
+        return number
+    return str(float(number))
+
+
+def _encode_failures(folds: Sequence[Fold | None]) -> list[dict[str, Any]]:
+    """Write each failure once with the folds it happened in: most often it is the same in all of them."""
+    places: dict[Failure, list[int]] = {}
+    for place, fold in enumerate(folds):
+        if fold is not None and fold.failure is not None:
+            places.setdefault(fold.failure, []).append(place)
+    return [
+        {"folds": where, "type": f.type, "message": f.message, "traceback": f.traceback[-MAX_TRACEBACK:]}
+        for f, where in places.items()
+    ]

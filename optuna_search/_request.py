@@ -1,0 +1,315 @@
+"""What was asked of a search: every complaint first, then the decisions that follow from it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from optuna.storages import BaseStorage
+from sklearn.base import clone
+
+from optuna_search import _samplers
+from optuna_search._compat import BaseSearchCV, Interval, constraint_complaint, effective_seed
+from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
+from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
+from optuna_search.exceptions import InvalidRequestError, SpaceError
+
+#: How many trials a search runs when nothing says how many and it is not a grid.
+DEFAULT_N_TRIALS = 50
+
+_COUNT = Interval(Integral, 1, None, closed="left")
+_SECONDS = Interval(Real, 0, None, closed="neither")
+
+CONSTRAINTS: dict[str, Any] = {
+    **BaseSearchCV._parameter_constraints,
+    "param_distributions": "no_validation",  # the space has complaints of its own
+    "param_grid": "no_validation",
+    "n_trials": [_COUNT, None],
+    "n_fits": [_COUNT, None],
+    "timeout": [_SECONDS, None],
+    "fit_timeout": [_SECONDS, None],
+    "sampler": "no_validation",
+    "pruner": "no_validation",
+    "resource": [str, None],
+    "min_resources": [_COUNT, str],
+    "max_resources": [_COUNT, str],
+    "factor": [Interval(Real, 1, None, closed="neither")],
+    "initial_params": [list, tuple, str, None],
+    "objectives": [list, tuple, None],
+    "storage": [str, os.PathLike, BaseStorage, None],
+    "study_name": [str, None],
+    "fork_of": "no_validation",
+    "random_state": ["random_state"],
+    "callbacks": [list, tuple, callable, None],
+}
+
+#: Parameters of the contract whose work is not done yet, with the values that ask for nothing.
+_LATER = {
+    "pruner": None,
+    "resource": None,
+    "min_resources": "auto",
+    "max_resources": "auto",
+    "factor": 3,
+    "fork_of": None,
+    "fit_timeout": None,
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends; the first limit that is reached ends it."""
+
+    #: Finished trials of the study.
+    n_trials: int | None = None
+    #: Folds run in the study.
+    n_fits: int | None = None
+    #: The moment, by `time.monotonic`.
+    deadline: float | None = None
+    #: Whether to stop early if nothing can be fitted; an exhaustive search tries everything first.
+    give_up: bool = True
+
+
+# --- complaints -----------------------------------------------------------------------------------------------------
+
+
+def check(search: Any) -> None:
+    """Refuse a search that cannot be run as it was asked for, before anything is fitted.
+
+    Raises
+    ------
+    InvalidRequestError
+        With every complaint there is.
+    NotImplementedError
+        If something is asked for that this version cannot do.
+    """
+    complaints = list(_parameter_complaints(search))
+    space = None
+    try:
+        space = read_space(search)
+    except SpaceError as error:
+        complaints += error.complaints
+        if len(complaints) == len(error.complaints):
+            raise
+    if space is not None and not complaints:
+        complaints += _space_complaints(search, space)
+    if complaints:
+        raise InvalidRequestError(complaints)
+    _refuse_what_comes_later(search)
+
+
+def _parameter_complaints(search: Any) -> Iterator[str]:
+    params = search.get_params(deep=False)
+    for name, constraints in CONSTRAINTS.items():
+        if constraints == "no_validation":
+            continue
+        complaint = constraint_complaint({name: constraints}, name, params[name], type(search).__name__)
+        if complaint is not None:
+            yield complaint
+        elif isinstance(params[name], bool | np.bool_) and name in _NUMBERS:
+            yield f"{name}={params[name]!r} must be a number, not a bool."
+    if params["n_jobs"] == 0:
+        yield "n_jobs=0 has no meaning; it must be a whole number other than 0, or None."
+    if (complaint := _samplers.check(params["sampler"])) is not None:
+        yield complaint
+    for callback in callbacks_of(search):
+        if not callable(callback):
+            yield f"callbacks={callback!r} must be callables (study, frozen_trial) or a list of them."
+    if params["study_name"] is not None and (not params["study_name"] or "\0" in params["study_name"]):
+        yield f"study_name={params['study_name']!r} must be a text of at least one character, without NUL."
+
+
+_NUMBERS = ("n_trials", "n_fits", "timeout", "fit_timeout", "n_jobs", "factor", "min_resources", "max_resources")
+
+
+def _space_complaints(search: Any, space: AnySpace) -> Iterator[str]:
+    if search.storage is not None:
+        yield from (tell_apart(name, tokens) for name, tokens in space.ambiguous().items())
+    if search.sampler == "grid" and space.size is None:
+        yield "sampler='grid' needs a space with an end: choices, whole numbers, ranges with a step."
+    if isinstance(space, Space):
+        yield from _unknown_parameters(search.estimator, space)
+    try:
+        initial_points(search, space)
+    except InvalidRequestError as error:
+        yield from error.complaints
+
+
+def _unknown_parameters(estimator: Any, space: Space) -> Iterator[str]:
+    """Yield a complaint for each dict with a parameter that the estimator does not take.
+
+    Some estimators take more than `get_params` lists, so the question is put to `set_params`.
+    """
+    for branch in space.branches:
+        params = {
+            name: dim.value(options[0] if (options := dim.options()) else dim.distribution.low)  # type: ignore[union-attr]
+            for name, dim in branch.dimensions.items()
+        }
+        if not params:
+            continue
+        try:
+            clone(estimator).set_params(**clone(params, safe=False))
+        except ValueError as error:
+            if "Invalid parameter" in str(error):
+                yield f"param_distributions={list(branch.dimensions)} does not fit the estimator: {error}"
+        except Exception:  # noqa: BLE001, S112 - an odd set_params says what it has to say when it is fitted
+            continue
+
+
+def _refuse_what_comes_later(search: Any) -> None:
+    given = [name for name, default in _LATER.items() if getattr(search, name) is not default and getattr(search, name) != default]
+    if given:
+        raise NotImplementedError(
+            f"{', '.join(given)} cannot be used in this version of optuna_search; leave the default."
+        )
+    if search.objectives is not None and len(search.objectives) != 1:
+        raise NotImplementedError(
+            f"objectives={search.objectives!r}: this version of optuna_search pursues one goal; give one metric."
+        )
+    if search.objectives and search.objectives[0] in ("fit_time", "score_time"):
+        raise NotImplementedError(f"objectives={search.objectives!r}: this version of optuna_search pursues metrics.")
+
+
+# --- decisions ------------------------------------------------------------------------------------------------------
+
+
+def read_space(search: Any) -> AnySpace:
+    """Return the space of a search, whichever of its two names it came by.
+
+    Raises
+    ------
+    SpaceError
+        If there is none, or two, or one that cannot be used.
+    """
+    given, grid = search.param_distributions, search.param_grid
+    if given is not None and grid is not None:
+        raise SpaceError("param_distributions and param_grid are two names for one thing; give one of them.")
+    if given is None and grid is None:
+        raise SpaceError(
+            "There is nothing to search: give param_distributions, a dict of parameter -> distribution or list of "
+            "choices, a list of such dicts, or a function of a trial that returns parameters."
+        )
+    return parse(grid if given is None else given)
+
+
+def callbacks_of(search: Any) -> list[Any]:
+    """Return the callbacks as a list, however they were given."""
+    given = search.callbacks
+    return [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
+
+
+def initial_points(search: Any, space: AnySpace) -> list[dict[str, Any]]:
+    """Return the points to try first, as Optuna stores them.
+
+    Raises
+    ------
+    InvalidRequestError
+        If one of them is not in the space.
+    """
+    given = search.initial_params
+    if given is None:
+        return []
+    if given == "default":
+        own = search.estimator.get_params(deep=True)
+        point = {name: value for name, value in own.items() if _is_named(space, name)}
+        return [stored] if (stored := space.encode(point, strict=False)) else []
+    if isinstance(given, str):
+        raise InvalidRequestError(f"initial_params={given!r} must be a list of dicts, 'default', or None.")
+    stored, complaints = [], []
+    for point in given:
+        if not isinstance(point, Mapping):
+            complaints.append(f"initial_params: {point!r} must be a dict of parameter -> value.")
+            continue
+        try:
+            stored.append(space.encode(point))
+        except ValueError as error:
+            complaints.append(f"initial_params: {dict(point)!r} is not a point of the space: {error}.")
+    if complaints:
+        raise InvalidRequestError(complaints)
+    return stored
+
+
+def _is_named(space: AnySpace, name: str) -> bool:
+    return isinstance(space, FunctionSpace) or any(name in branch.dimensions for branch in space.branches)
+
+
+def order_of(search: Any, space: AnySpace) -> str | None:
+    """Return how the cells of a space are gone through, "grid" or "random"; None where a sampler decides."""
+    if search.sampler == "grid":
+        return "grid"
+    if not space.is_grid:
+        return None
+    if search.sampler == "random":
+        return "random"
+    whole = search.n_trials is None or search.n_trials >= (space.size or 0)
+    return "grid" if search.sampler is None and whole else None
+
+
+def budget_of(search: Any, space: AnySpace, started: float) -> Budget:
+    """Return when the search ends.
+
+    Parameters
+    ----------
+    started : float
+        When `fit` began, by `time.monotonic`.
+    """
+    order = order_of(search, space)
+    n_trials = search.n_trials
+    open_end = search.n_fits is not None or search.timeout is not None
+    if n_trials is None and order != "grid" and not open_end:
+        n_trials = DEFAULT_N_TRIALS
+    if order is not None:
+        assert space.size is not None
+        n_trials = space.size if n_trials is None else min(n_trials, space.size)
+    deadline = None if search.timeout is None else started + search.timeout
+    return Budget(n_trials, search.n_fits, deadline, give_up=order != "grid")
+
+
+def proposals_of(search: Any, space: AnySpace, n_earlier: int) -> Proposals:
+    """Return the source of candidates.
+
+    Parameters
+    ----------
+    n_earlier : int
+        How many trials the study has already: each part of a search draws numbers of its own.
+    """
+    first = initial_points(search, space)
+    random_state = effective_seed(search.random_state)
+    order = order_of(search, space)
+    if order is not None:
+        assert isinstance(space, Space)
+        return Enumeration(space, _cells(search, space, order, first, random_state))
+    seed = _samplers.seed_for(random_state, n_earlier)
+    conditional = isinstance(space, FunctionSpace) or len(space.branches) > 1
+    sampler = _samplers.make(search.sampler, seed, conditional=conditional, continued=n_earlier > 0)
+    proposals = Sampling(space, sampler, seed)
+    if not n_earlier:
+        for point in first:
+            proposals.enqueue(point)
+    return proposals
+
+
+def _cells(search: Any, space: Space, order: str, first: list[dict[str, Any]], seed: int | None) -> Sequence[int]:
+    """Return the cells in the order in which they are tried."""
+    assert space.size is not None
+    size = space.size
+    cells: Sequence[int] = range(size)
+    if order == "random":
+        wanted = search.n_trials or (size if search.n_fits or search.timeout else DEFAULT_N_TRIALS)
+        if search.n_trials is not None and search.n_trials > size:
+            warnings.warn(
+                f"The total space of parameters {size} is smaller than n_trials={search.n_trials}. Running {size} "
+                "trials. For an exhaustive search, leave out sampler and n_trials.",
+                UserWarning,
+                stacklevel=2,
+            )
+        cells = random_order(size, wanted, seed)
+    if not first:
+        return cells
+    ahead = [next(i for i in range(size) if point.items() <= space.cell(i).point.items()) for point in first]
+    return [*dict.fromkeys(ahead), *(i for i in cells if i not in set(ahead))]
+

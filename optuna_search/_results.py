@@ -1,0 +1,328 @@
+"""From the records of trials to results: verdicts, ``cv_results_``, the leaderboard. Pure functions."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optuna_search._compat import format_results, warn_or_raise_about_fit_failures
+from optuna_search._record import Failure, Fold, Record
+from optuna_search._tokens import token
+from optuna_search.exceptions import InvalidRequestError
+
+#: Columns of a leaderboard get no wider than this in a terminal.
+MAX_WIDTH = 40
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial of the results."""
+
+    number: int
+    #: "COMPLETE", "PRUNED" or "FAIL".
+    state: str
+    #: What the estimator got.
+    params: dict[str, Any]
+    record: Record
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a finished trial came to."""
+
+    #: The mean score over the folds; None if the trial failed.
+    value: float | None
+    #: Why it failed.
+    failure: str | None = None
+
+
+def judge(record: Record, metric: str, error_score: float) -> Verdict:
+    """Return what a trial with all its folds came to.
+
+    Parameters
+    ----------
+    record : Record
+        With every fold run.
+    metric : str
+        The metric that is pursued.
+    error_score : float
+        What stands for the score of a fit that failed.
+    """
+    scores = [fold.test.get(metric, error_score) for fold in record.run]
+    if not any(math.isnan(score) or score == math.inf for score in scores):
+        return Verdict(float(np.mean(scores)))
+    failures = [fold.failure.line for fold in record.run if fold.failure is not None]
+    return Verdict(None, failures[0] if failures else f"non-finite score: {metric}={scores}")
+
+
+def metrics_of(records: Sequence[Record]) -> list[str]:
+    """Return the names of the metrics; a scorer that is a function tells them only with its first score."""
+    names = (list(fold.test) for record in records for fold in record.run if fold.test)
+    return next(names, ["score"])
+
+
+def is_multimetric(records: Sequence[Record]) -> bool:
+    """Whether the scorer gave a dict of metrics."""
+    return any(fold.multimetric for record in records for fold in record.run)
+
+
+def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_train_score: bool) -> dict[str, Any]:
+    """Return ``cv_results_``: GridSearchCV's keys, one row a trial, and two keys of our own.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        In trial order.
+    n_splits : int
+        How many folds there are.
+    error_score : float
+        What stands for the score of a fit that failed.
+    return_train_score : bool
+        Whether there are keys for the scores on the training parts.
+    """
+    records = [row.record for row in rows]
+    metrics, multimetric = metrics_of(records), is_multimetric(records)
+    out = [
+        _as_scikit_learn(fold, metrics, multimetric, error_score, return_train_score)
+        for record in records
+        for fold in record.folds
+    ]
+    results = format_results([row.params for row in rows], n_splits, out, return_train_score)
+    for metric in metrics:
+        _demote_infinite(results, metric)
+    results["trial_number"] = np.array([row.number for row in rows], dtype=np.int64)
+    results["trial_state"] = np.array([row.state for row in rows], dtype=object)
+    return results
+
+
+def _as_scikit_learn(
+    fold: Fold | None, metrics: Sequence[str], multimetric: bool, error_score: float, with_train: bool
+) -> dict[str, Any]:
+    """Return the result of one fold in the form in which scikit-learn's own searches pass it on."""
+    if fold is None:
+        fold = Fold(dict.fromkeys(metrics, math.nan), dict.fromkeys(metrics, math.nan), math.nan, math.nan)
+    test = {name: fold.test.get(name, error_score) for name in metrics}
+    result: dict[str, Any] = {
+        "fit_time": fold.fit_time,
+        "score_time": fold.score_time,
+        "test_scores": test if multimetric else test[metrics[0]],
+    }
+    if with_train:
+        # A trial of an earlier run may have been scored without its training part.
+        missing = error_score if fold.failure else math.nan
+        train = {name: fold.train.get(name, missing) for name in metrics}
+        result["train_scores"] = train if multimetric else train[metrics[0]]
+    return result
+
+
+def _demote_infinite(results: dict[str, Any], metric: str) -> None:
+    """Put rows with a mean of plus infinity last, beside those without one: such a score is a fault."""
+    means, ranks = results[f"mean_test_{metric}"], results[f"rank_test_{metric}"]
+    faulty = np.isposinf(means)
+    if faulty.any():
+        sound = np.isfinite(means) | np.isneginf(means)
+        ranks[sound] = ranks[sound] - faulty.sum()
+        ranks[~sound] = sound.sum() + 1
+
+
+def has_a_score(results: Mapping[str, Any], metric: str) -> bool:
+    """Whether any row has a score that may win."""
+    means = results[f"mean_test_{metric}"]
+    return bool(np.any(~np.isnan(means) & (means != np.inf)))
+
+
+def report_failed_fits(records: Sequence[Record], error_score: float) -> None:
+    """Warn once of all fits that failed, in scikit-learn's words.
+
+    Raises
+    ------
+    ValueError
+        If every fit failed.
+    """
+    out = [{"fit_error": fold.failure.traceback if fold.failure else None} for record in records for fold in record.run]
+    warn_or_raise_about_fit_failures(out, error_score)
+
+
+def first_failure(records: Sequence[Record]) -> Failure | None:
+    """Return the first failure of a fit."""
+    return next((fold.failure for record in records for fold in record.run if fold.failure), None)
+
+
+# --- the leaderboard ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Leader:
+    """One entry of a leaderboard.
+
+    Attributes
+    ----------
+    rank : int
+        1 is the best; equal scores share a rank.
+    trial_number : int
+        The trial's number in the study.
+    params : dict
+        What to give to ``estimator.set_params``.
+    score : float
+        The mean over the folds of the metric that the board is sorted by.
+    std : float
+        Its standard deviation over the folds, as in ``cv_results_``.
+    metrics : dict
+        The mean over the folds of every metric.
+    """
+
+    rank: int
+    trial_number: int
+    params: dict[str, Any]
+    score: float
+    std: float
+    metrics: dict[str, float]
+
+
+class Leaderboard(Sequence[Leader]):
+    """The trials of a search that have a score, best first.
+
+    It is a sequence: ``board[0]`` is the best, ``board[:3]`` the first three. Called, it gives the first few
+    by any metric: ``board(5, by="roc_auc")``. It shows itself as a table, in notebooks in HTML.
+
+    Parameters
+    ----------
+    results : dict
+        ``cv_results_``.
+    metric : str
+        What to sort by.
+    n : int or None
+        How many entries to keep; None keeps all.
+    """
+
+    def __init__(self, results: Mapping[str, Any], metric: str, n: int | None = None) -> None:
+        self._results = results
+        self.metric = metric
+        names = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
+        means = results[f"mean_test_{metric}"]
+        ranks = results[f"rank_test_{metric}"]
+        order = [i for i in np.argsort(ranks, kind="stable") if not np.isnan(means[i]) and means[i] != np.inf]
+        self._leaders = [
+            Leader(
+                int(ranks[i]),
+                int(results["trial_number"][i]),
+                dict(results["params"][i]),
+                float(means[i]),
+                float(results[f"std_test_{metric}"][i]),
+                {name: float(results[f"mean_test_{name}"][i]) for name in names},
+            )
+            for i in order[:n]
+        ]
+
+    def __call__(self, n: int | None = None, *, by: str | None = None) -> Leaderboard:
+        """Return the first `n` entries, sorted by the metric `by`.
+
+        Parameters
+        ----------
+        n : int or None
+            How many; None for all.
+        by : str or None
+            A metric; None for the one the board is sorted by.
+
+        Raises
+        ------
+        InvalidRequestError
+            If there is no such metric, or `n` is not a positive whole number.
+        """
+        metric = self.metric if by is None else by
+        if f"mean_test_{metric}" not in self._results:
+            names = [key.removeprefix("mean_test_") for key in self._results if key.startswith("mean_test_")]
+            raise InvalidRequestError(f"by={by!r} is not a metric of this search; there are {', '.join(names)}.")
+        if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1):
+            raise InvalidRequestError(f"n={n!r} must be a whole number from 1, or None for all entries.")
+        return Leaderboard(self._results, metric, n)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            part = Leaderboard.__new__(Leaderboard)
+            part._results, part.metric, part._leaders = self._results, self.metric, self._leaders[index]
+            return part
+        return self._leaders[index]
+
+    def __len__(self) -> int:
+        return len(self._leaders)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Leaderboard) and self._leaders == other._leaders
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _columns(self) -> tuple[list[str], list[str]]:
+        params = dict.fromkeys(name for leader in self._leaders for name in leader.params)
+        metrics = [name for leader in self._leaders[:1] for name in leader.metrics if name != self.metric]
+        return list(params), metrics
+
+    def _table(self, show: Callable[[Any], str]) -> tuple[list[str], list[list[str]]]:
+        """Return header and cells as texts; a parameter that a trial does not have is empty."""
+        params, metrics = self._columns()
+        header = ["rank", "trial", self.metric, "std", *metrics, *params]
+        rows = [
+            [str(e.rank), str(e.trial_number), f"{e.score:.4f}", f"{e.std:.4f}"]
+            + [f"{e.metrics[name]:.4f}" for name in metrics]
+            + [show(e.params[name]) if name in e.params else "" for name in params]
+            for e in self._leaders
+        ]
+        return header, rows
+
+    def __repr__(self) -> str:
+        if not self._leaders:
+            return "no trial has a score yet"
+        header, rows = self._table(lambda value: _short(value, MAX_WIDTH))
+        widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+        numeric = len(header) - len(self._columns()[0])
+        lines = [
+            "  ".join(
+                cell.rjust(width) if i < numeric else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in [header, *rows]
+        ]
+        return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+    def _repr_html_(self) -> str:
+        header, rows = self._table(lambda value: _short(value, 200))
+
+        def line(cells: Sequence[str], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        body = "".join(line(row, "td") for row in rows)
+        return f"<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table>"
+
+    def to_frame(self) -> Any:
+        """Return the board as a pandas data frame, one row an entry, parameters as objects.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_frame() needs pandas: pip install pandas.") from error
+        params, metrics = self._columns()
+        columns: dict[str, list[Any]] = {
+            "rank": [e.rank for e in self._leaders],
+            "trial_number": [e.trial_number for e in self._leaders],
+            self.metric: [e.score for e in self._leaders],
+            "std": [e.std for e in self._leaders],
+        }
+        columns |= {name: [e.metrics[name] for e in self._leaders] for name in metrics}
+        columns |= {f"param_{name}": [e.params.get(name) for e in self._leaders] for name in params}
+        return pd.DataFrame(columns)
+
+
+def _short(value: Any, width: int) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else token(value).text
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,0 +1,398 @@
+"""`OptunaSearchCV`: checks what was asked, calls the rooms below in order, publishes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.storages import BaseStorage, InMemoryStorage
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.utils import indexable
+
+from optuna_search import _request
+from optuna_search._compat import (
+    INCONSISTENT_SPLITS,
+    BaseSearchCV,
+    call_callbacks,
+    check_method_params,
+    fit_context,
+    fold_context,
+    published_scorer,
+    root_context,
+)
+from optuna_search._engine import Engine
+from optuna_search._evaluate import Evaluation
+from optuna_search._fingerprint import data_digest, fingerprint, versions
+from optuna_search._record import Fold, Record
+from optuna_search._results import (
+    Leaderboard,
+    Row,
+    Verdict,
+    cv_results,
+    has_a_score,
+    is_multimetric,
+    metrics_of,
+    report_failed_fits,
+)
+from optuna_search._space import AnySpace
+from optuna_search._storage import open_storage
+from optuna_search._store import (
+    Header,
+    Kept,
+    Store,
+    create_or_continue,
+    open_existing,
+    unique_name,
+    warn_of_foreign_trials,
+)
+from optuna_search._tokens import plain, token
+from optuna_search._url import SecretURL, mask, protect
+from optuna_search._workers import open_workers
+from optuna_search.callbacks import Progress
+from optuna_search.exceptions import InvalidRequestError, NoResultError
+
+
+class _Protected:
+    """The `storage` parameter: whatever password is in it is hidden from the moment it is given."""
+
+    def __get__(self, search: Any, owner: type | None = None) -> Any:
+        return self if search is None else vars(search).get("storage")
+
+    def __set__(self, search: Any, value: Any) -> None:
+        vars(search)["storage"] = protect(value)
+
+
+class OptunaSearchCV(BaseSearchCV):  # type: ignore[misc]
+    """TO BE WRITTEN"""
+
+    _parameter_constraints = _request.CONSTRAINTS
+
+    storage = _Protected()
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Any = None,
+        *,
+        param_grid: Any = None,
+        n_trials: int | None = None,
+        n_fits: int | None = None,
+        timeout: float | None = None,
+        fit_timeout: float | None = None,
+        sampler: Any = None,
+        pruner: Any = None,
+        resource: str | None = None,
+        min_resources: int | str = "auto",
+        max_resources: int | str = "auto",
+        factor: float = 3,
+        initial_params: Any = None,
+        objectives: Sequence[str] | None = None,
+        storage: Any = None,
+        study_name: str | None = None,
+        fork_of: Any = None,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        error_score: float | str = np.nan,
+        return_train_score: bool = False,
+        random_state: Any = None,
+        callbacks: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.param_distributions = param_distributions
+        self.param_grid = param_grid
+        self.n_trials = n_trials
+        self.n_fits = n_fits
+        self.timeout = timeout
+        self.fit_timeout = fit_timeout
+        self.sampler = sampler
+        self.pruner = pruner
+        self.resource = resource
+        self.min_resources = min_resources
+        self.max_resources = max_resources
+        self.factor = factor
+        self.initial_params = initial_params
+        self.objectives = objectives
+        self.storage = storage
+        self.study_name = study_name
+        self.fork_of = fork_of
+        self.scoring = scoring
+        self.n_jobs = n_jobs
+        self.refit = refit
+        self.cv = cv
+        self.verbose = verbose
+        self.pre_dispatch = pre_dispatch
+        self.error_score = error_score
+        self.return_train_score = return_train_score
+        self.random_state = random_state
+        self.callbacks = callbacks
+
+    def _validate_params(self) -> None:
+        _request.check(self)
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, **params: Any) -> OptunaSearchCV:
+        """TO BE WRITTEN"""
+        started = time.monotonic()
+        space = _request.read_space(self)
+        scorers, _ = self._get_scorers()
+        X, y = indexable(X, y)
+        params = check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        about = {"estimator": self, "X": X, "y": y, "metadata": _weights(params)}
+        context = root_context(self, max_subtasks=1 + (self.refit is not False))
+        context.call_on_fit_task_begin(**about)
+
+        splits = self._split(X, y, routed)
+        evaluation = Evaluation(
+            clone(self.estimator), X, y, splits, scorers, routed.estimator.fit, routed.scorer.score,
+            self.error_score, self.return_train_score, self.verbose, self if hasattr(context, "task_name") else None,
+        )  # fmt: skip
+        self.scorer_ = published_scorer(scorers)
+        self.n_splits_ = len(splits)
+        store = self._open(evaluation, routed, space)
+        try:
+            self._search(store, space, evaluation, context, started)
+        except KeyboardInterrupt:
+            self._publish(store, space, interrupted=True)
+            raise
+        self._publish(store, space)
+        if self.refit:
+            self._refit(X, y, routed.estimator.fit, context, about)
+        context.call_on_fit_task_end(**about)
+        return self
+
+    # --- before the first fit ---
+
+    def _split(self, X: Any, y: Any, routed: Any) -> list[tuple[Any, Any]]:
+        """Return the indices of every fold; the splitter is asked once, however many trials there are."""
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        n_splits = cv.get_n_splits(X, y, **routed.splitter.split)
+        splits = list(cv.split(X, y, **routed.splitter.split))
+        if len(splits) != n_splits:
+            raise ValueError(INCONSISTENT_SPLITS.format(n_splits, len(splits)))
+        if not splits:
+            raise ValueError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
+        return splits
+
+    def _objective(self) -> str | None:
+        """Return the metric that is pursued, as far as it is known before the first score."""
+        if self.objectives:
+            return str(self.objectives[0])
+        if self.scoring is None or isinstance(self.scoring, str):
+            return "score"
+        if isinstance(self.refit, str):
+            return self.refit
+        return None if callable(self.scoring) else str(next(iter(self.scoring)))
+
+    def _metric_of(self, fold: Fold) -> str:
+        """Return the metric that is pursued, from a fold with scores."""
+        if not fold.multimetric:
+            return "score"
+        if callable(self.scoring):  # what it gives is known only now
+            self._check_refit_for_multimetric(fold.test)
+        metric = self._objective() or next(iter(fold.test))
+        if metric not in fold.test:
+            raise InvalidRequestError(
+                f"objectives={self.objectives!r} is not a metric of scoring; there are {', '.join(fold.test)}."
+            )
+        return metric
+
+    def _open(self, evaluation: Evaluation, routed: Any, space: AnySpace) -> Store:
+        """Open the study: a new one, or the one of this name if it was measured on the same."""
+        described = {f"{step}.{name}": value for step, part in (
+            ("split", routed.splitter.split), ("fit", routed.estimator.fit), ("score", routed.scorer.score)
+        ) for name, value in part.items()}  # fmt: skip
+        found = fingerprint(
+            X=evaluation.X, y=evaluation.y, metadata=described, splits=evaluation.splits, scoring=self.scoring,
+            error_score=self.error_score, objective=self._objective() or "the first metric",
+            estimator=self.estimator, space=space.describe(), pinned=space.pinned(),
+        )  # fmt: skip
+        name = self.study_name or unique_name(_last_step(self.estimator))
+        name = name.replace("{data}", data_digest(found))
+        store = create_or_continue(
+            open_storage(self.storage), name, Header(found, versions(self.estimator), token(self.estimator).text)
+        )
+        store.release_the_dead()
+        warn_of_foreign_trials(store)
+        return store
+
+    # --- the search ---
+
+    def _search(self, store: Store, space: AnySpace, evaluation: Evaluation, context: Any, started: float) -> None:
+        kept = store.kept()
+        keys = {k.trial.number: _key(space, k) for k in kept}
+        budget = _request.budget_of(self, space, started)
+        proposals = _request.proposals_of(self, space, len(kept))
+        proposals.observe(store.news(at_once=True), keys)
+        n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits
+        search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
+        search_context.call_on_fit_task_begin(estimator=self)
+        progress = self._progress(kept, budget.n_trials)
+        engine = Engine(
+            store, proposals, evaluation.n_splits, budget, self._metric_of, self._error_score,
+            lambda task_id: fold_context(search_context, task_id), self._watch(store, progress),
+        )  # fmt: skip
+        engine.take_in({keys[k.trial.number]: k.record for k in kept}, len(kept))
+        try:
+            with open_workers(evaluation, self.n_jobs, self.pre_dispatch) as workers:
+                engine.run(workers)
+        finally:
+            progress.close()
+        search_context.call_on_fit_task_end(estimator=self)
+
+    @property
+    def _error_score(self) -> float:
+        """What stands for the score of a failed fit; where it is "raise", none ever does."""
+        return np.nan if isinstance(self.error_score, str) else float(self.error_score)
+
+    def _progress(self, kept: Sequence[Kept], total: int | None) -> Progress:
+        values = [k.trial.value for k in kept if k.trial.value is not None]
+        failed = len(kept) - len(values)
+        return Progress(
+            self.verbose, _last_step(self.estimator), total, len(kept), failed, max(values, default=None)
+        )
+
+    def _watch(self, store: Store, progress: Progress) -> Any:
+        callbacks = _request.callbacks_of(self)
+
+        def watch(number: int, trial_id: int, verdict: Verdict, record: Record) -> bool:
+            progress.update(number, verdict, sum(fold.fit_time + fold.score_time for fold in record.run))
+            if not callbacks:
+                return False
+            trial = store.storage.get_trial(trial_id)
+            return call_callbacks(store.study, lambda: [callback(store.study, trial) for callback in callbacks] and None)
+
+        return watch
+
+    # --- after the last one ---
+
+    def _publish(self, store: Store, space: AnySpace | None, *, interrupted: bool = False) -> None:
+        """Set every fitted attribute but the refitted estimator."""
+        kept = store.kept()
+        records = [k.record for k in kept]
+        self._study, self._study_name = store.study, store.study.study_name
+        self.n_trials_ = len(kept)
+        if not kept:
+            if not interrupted:
+                raise NoResultError(self._nothing_finished())
+            return
+        if not interrupted:
+            report_failed_fits(records, self.error_score)
+        rows = [Row(k.trial.number, k.trial.state.name, _params(space, k), k.record) for k in kept]
+        self.multimetric_ = is_multimetric(records)
+        results = cv_results(rows, self.n_splits_, self._error_score, self.return_train_score)
+        self._publish_best(results, records, kept)
+        self.cv_results_ = results
+
+    def _nothing_finished(self) -> str:
+        return f"Not one trial was finished before the search ended (timeout={self.timeout!r}); give it more time."
+
+    def _publish_best(self, results: dict[str, Any], records: Sequence[Record], kept: Sequence[Kept]) -> None:
+        scored = next((fold for record in records for fold in record.run if fold.test), None)
+        self._metric = self._metric_of(scored) if scored else metrics_of(records)[0]
+        by = self.refit if self.multimetric_ and isinstance(self.refit, str) else self._metric
+        if not callable(self.refit) and not has_a_score(results, by):
+            raise NoResultError(
+                f"Not one of {len(kept)} trials has a score that can win: every mean of {by!r} is NaN or infinite."
+            )
+        if self.refit or not self.multimetric_:
+            self.best_index_ = self._select_best_index(self.refit, by, results)
+            if not callable(self.refit):
+                self.best_score_ = results[f"mean_test_{by}"][self.best_index_]
+            self.best_params_ = results["params"][self.best_index_]
+            self.best_trial_ = kept[int(self.best_index_)].trial
+
+    def _refit(self, X: Any, y: Any, fit_params: Mapping[str, Any], context: Any, about: dict[str, Any]) -> None:
+        """Fit the best candidate on all data."""
+        # The parameters are cloned as well: they may be estimators.
+        self.best_estimator_ = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        refit_context = context.subcontext(task_name="refit-with-best-params")
+        with refit_context.propagate_callback_context(self.best_estimator_):
+            refit_context.call_on_fit_task_begin(**about)
+            started = time.time()
+            if y is not None:
+                self.best_estimator_.fit(X, y, **fit_params)
+            else:
+                self.best_estimator_.fit(X, **fit_params)
+            self.refit_time_ = time.time() - started
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+        refit_context.call_on_fit_task_end(**about)
+
+    # --- reading it ---
+
+    @property
+    def top_n_(self) -> Leaderboard:
+        """The leaderboard: the trials with a score, best first, as a sequence that shows itself as a table."""
+        if "cv_results_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} object has no attribute 'top_n_': it is not fitted.")
+        return Leaderboard(self.cv_results_, self._metric)
+
+    @property
+    def study_(self) -> optuna.Study:
+        """The study, an ordinary ``optuna.Study``."""
+        if "_study" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} object has no attribute 'study_': it is not fitted.")
+        if self._study is None:  # it went through a pickle
+            self._study = open_existing(open_storage(self.storage), self._study_name).study
+        return self._study
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if state.get("_study") is not None and not isinstance(state["_study"]._storage, InMemoryStorage):
+            state["_study"] = None
+        if isinstance(state.get("storage"), BaseStorage):
+            state["storage"] = _without_password(state["storage"])
+        return state
+
+    @classmethod
+    def from_study(
+        cls, study_name: str, storage: Any, estimator: Any, param_distributions: Any = None, **params: Any
+    ) -> OptunaSearchCV:
+        """TO BE WRITTEN"""
+        search = cls(estimator, param_distributions, storage=storage, study_name=study_name, **params)
+        store = open_existing(open_storage(search.storage), study_name)
+        space = None if param_distributions is None and params.get("param_grid") is None else _request.read_space(search)
+        search.n_splits_ = int(store.header()["fingerprint"]["splits"]["folds"])
+        search._publish(store, space)
+        return search
+
+
+def _weights(params: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what scikit-learn's callbacks are told of the fit parameters."""
+    weights = params.get("sample_weight")
+    return None if weights is None else {"sample_weight": weights}
+
+
+def _last_step(estimator: Any) -> str:
+    """Return the class name of an estimator, for a Pipeline that of its last step."""
+    while hasattr(estimator, "steps") and estimator.steps and hasattr(estimator.steps[-1][1], "fit"):
+        estimator = estimator.steps[-1][1]
+    return type(estimator).__name__
+
+
+def _key(space: AnySpace, kept: Kept) -> str:
+    """Return the key of the candidate of an earlier trial."""
+    return space.key_of(kept.record.params, kept.trial.params)
+
+
+def _params(space: AnySpace | None, kept: Kept) -> dict[str, Any]:
+    """Return what the estimator got; without a space, objects are their tokens."""
+    if space is None:
+        return {name: plain(v) if isinstance(v, str) else v for name, v in kept.record.params.items()}
+    return space.decode(kept.record.params, kept.trial.params)
+
+
+def _without_password(storage: BaseStorage) -> Any:
+    """Return a storage as a pickle may hold it."""
+    url = getattr(getattr(storage, "_backend", storage), "url", None)
+    return SecretURL(url, secret=False) if isinstance(url, str) and mask(url) != url else storage
+

@@ -1,0 +1,413 @@
+"""The space that is searched: what the user may write, and the candidates in it.
+
+A space is drawn from through a `Pick`: a function that is given the name and the dimension of one
+parameter and answers with a stored value. A sampler's trial is one such function, a cell of a grid and a
+point written by the user are others, so all of them make their candidates in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+
+from optuna_search._dimensions import Choices, Dimension, Range, Stored, dimension, iterate_options
+from optuna_search._tokens import code_digest, token
+from optuna_search.exceptions import SpaceError
+
+Pick: TypeAlias = Callable[[str, Dimension], Stored]
+
+#: The parameter of the study that says which dict of a list a trial drew from. No estimator has one of this name.
+BRANCH = "(space)"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One point of a space."""
+
+    #: What the estimator gets: parameter -> object.
+    params: dict[str, Any]
+    #: The same as the record keeps it: parameter -> JSON number or token.
+    kept: dict[str, Any]
+    #: What Optuna stores: name in the study -> number or token.
+    point: dict[str, Stored]
+    #: The distribution of each of these names.
+    distributions: dict[str, BaseDistribution]
+    #: What two candidates share if they are the same candidate.
+    key: str
+
+
+@dataclass
+class _Recorder:
+    """Passes a pick on and notes what was picked."""
+
+    pick: Pick
+    point: dict[str, Stored] = field(default_factory=dict)
+    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+
+    def __call__(self, name: str, dim: Dimension) -> Stored:
+        stored_name = dim.stored_name(name)
+        if stored_name not in self.point:
+            self.point[stored_name] = self.pick(stored_name, dim)
+            self.distributions[stored_name] = dim.distribution
+        return self.point[stored_name]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The parameters that are drawn together: one dict of the user."""
+
+    dimensions: dict[str, Dimension]
+    #: The name in the study of each parameter, which differs from its own where two dicts share the name
+    #: and not the dimension: Optuna has one dimension for a name.
+    names: dict[str, str]
+    label: str = ""
+
+    @cached_property
+    def options(self) -> list[Sequence[Stored]] | None:
+        """All stored values of each parameter, or None if one of them has no end."""
+        found = [dim.options() for dim in self.dimensions.values()]
+        return None if any(values is None for values in found) else found  # type: ignore[return-value]
+
+    @cached_property
+    def size(self) -> int | None:
+        """How many cells there are, duplicates included."""
+        if self.options is None:
+            return None
+        size = 1
+        for values in self.options:
+            size *= len(values)
+        return size
+
+
+@dataclass(frozen=True)
+class Space:
+    """A dict of dimensions, or several of which each trial draws one."""
+
+    branches: tuple[Branch, ...]
+
+    @cached_property
+    def _branch_choice(self) -> Choices:
+        return Choices.of([branch.label for branch in self.branches])
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether it is made of choices alone."""
+        return all(isinstance(dim, Choices) for branch in self.branches for dim in branch.dimensions.values())
+
+    @cached_property
+    def size(self) -> int | None:
+        """How many cells there are, duplicates included; None if there is no end of them."""
+        sizes = [branch.size for branch in self.branches]
+        return None if any(size is None for size in sizes) else sum(sizes)  # type: ignore[arg-type]
+
+    def draw(self, pick: Pick) -> Candidate:
+        """Return the candidate that a pick leads to."""
+        recorder = _Recorder(pick)
+        branch = self.branches[0]
+        if len(self.branches) > 1:
+            label = self._branch_choice.value(recorder(BRANCH, self._branch_choice))
+            branch = next(branch for branch in self.branches if branch.label == label)
+        params, kept = {}, {}
+        for name, dim in branch.dimensions.items():
+            params[name] = dim.value(recorder(branch.names[name], dim))
+            kept[name] = dim.kept(params[name])
+        return Candidate(params, kept, recorder.point, recorder.distributions, _key(kept))
+
+    def cell(self, index: int) -> Candidate:
+        """Return the candidate with this index, in the order of ``ParameterGrid``."""
+        for branch in self.branches:
+            assert branch.size is not None and branch.options is not None
+            if index < branch.size:
+                break
+            index -= branch.size
+        stored = iterate_options(branch.options, index)
+        point = {
+            dim.stored_name(branch.names[name]): value
+            for (name, dim), value in zip(branch.dimensions.items(), stored, strict=True)
+        }
+        return self.draw(lambda name, _: branch.label if name == BRANCH else point[name])
+
+    def decode(self, kept: Mapping[str, Any], point: Mapping[str, Stored]) -> dict[str, Any]:
+        """Return what the estimator got, from what the record and the study keep of a trial.
+
+        Raises
+        ------
+        KeyError
+            If the trial is not a point of this space.
+        """
+        label = point.get(BRANCH)
+        branch = next((b for b in self.branches if b.label == label), self.branches[0])
+        return {name: branch.dimensions[name].from_kept(value) for name, value in kept.items()}
+
+    def key_of(self, kept: Mapping[str, Any], point: Mapping[str, Stored]) -> str:
+        """Return the key of the candidate that a trial was, from what the record and the study keep of it."""
+        return _key(kept)
+
+    def encode(self, point: Mapping[str, Any], *, strict: bool = True) -> dict[str, Stored]:
+        """Return what Optuna stores for a complete or partial point.
+
+        Parameters
+        ----------
+        point : mapping of str to object
+            Parameter -> value.
+        strict : bool
+            Whether every value must lie in the space. If not, those that do not are left out.
+
+        Raises
+        ------
+        ValueError
+            If ``strict`` and some name or value belongs to no one dict of the space.
+        """
+        attempts = [_encode(branch, point) for branch in self.branches]
+        (stored, problems), branch = max(zip(attempts, self.branches, strict=True), key=lambda a: len(a[0][0]))
+        if problems and strict:
+            raise ValueError("; ".join(problems))
+        if stored and len(self.branches) > 1:
+            stored[BRANCH] = self._branch_choice.stored(branch.label)
+        return stored
+
+    def pinned(self) -> set[str]:
+        """Return the parameters that every candidate sets."""
+        return set.intersection(*(set(branch.dimensions) for branch in self.branches))
+
+    def ambiguous(self) -> dict[str, tuple[str, ...]]:
+        """Return the parameters with choices that no token can tell apart, and those tokens."""
+        return {
+            name: dim.ambiguous
+            for branch in self.branches
+            for name, dim in branch.dimensions.items()
+            if isinstance(dim, Choices) and dim.ambiguous
+        }
+
+    def describe(self) -> Any:
+        """Return what makes it this space and no other, as JSON: the order of dicts and choices does not."""
+        described = [
+            {name: dim.describe() for name, dim in branch.dimensions.items()}
+            for branch in sorted(self.branches, key=lambda branch: branch.label)
+        ]
+        return described[0] if len(described) == 1 else dict(zip(sorted(b.label for b in self.branches), described, strict=True))
+
+
+@dataclass(frozen=True)
+class FunctionSpace:
+    """A space in Optuna's define-by-run style: a function of a trial that returns parameters."""
+
+    function: Callable[[Any], Mapping[str, Any]]
+
+    is_grid = False
+    size = None
+
+    def draw(self, pick: Pick) -> Candidate:
+        """Return the candidate that a pick leads to."""
+        recorder = _Recorder(pick)
+        params = self.function(SpaceTrial(recorder))
+        if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
+            raise SpaceError(
+                f"param_distributions={self._name} must return a dict of parameter -> value, "
+                f"and it returned {params!r} (of type {type(params).__name__})."
+            )
+        tokens = {name: token(value) for name, value in params.items()}
+        kept = {
+            name: value if type(value) in (int, float) and math.isfinite(value) else tokens[name].text
+            for name, value in params.items()
+        }
+        exact = all(made.exact for made in tokens.values())
+        return Candidate(
+            dict(params), kept, recorder.point, recorder.distributions, _key(kept if exact else kept | recorder.point)
+        )
+
+    def decode(self, kept: Mapping[str, Any], point: Mapping[str, Stored]) -> dict[str, Any]:
+        """Return what the estimator got, by calling the function with the choices that were made then.
+
+        Raises
+        ------
+        KeyError
+            If the function asks for something else today.
+        """
+        return self.draw(lambda name, _: point[name]).params
+
+    def key_of(self, kept: Mapping[str, Any], point: Mapping[str, Stored]) -> str:
+        """Return the key of the candidate that a trial was, from what the record and the study keep of it."""
+        return self.draw(lambda name, _: point[name]).key
+
+    def encode(self, point: Mapping[str, Any], *, strict: bool = True) -> dict[str, Stored]:
+        """Return what Optuna stores for the points of the names that the function asks for.
+
+        Raises
+        ------
+        ValueError
+            If ``strict`` and a value is not what the function accepts, or a name is never asked for.
+        """
+        stored: dict[str, Stored] = {}
+        problems = []
+
+        def pick(name: str, dim: Dimension) -> Stored:
+            if name in point:
+                try:
+                    stored[name] = dim.stored(point[name])
+                    return stored[name]
+                except ValueError as error:
+                    problems.append(f"{name}: {error}")
+            options = dim.options()
+            return options[0] if options else dim.distribution.low  # type: ignore[attr-defined]
+
+        self.draw(pick)
+        problems += [f"{name!r} is not asked for by {self._name}" for name in point if name not in stored]
+        if problems and strict:
+            raise ValueError("; ".join(problems))
+        return stored
+
+    def pinned(self) -> set[str]:
+        """Return the parameters that every candidate sets: nobody knows before it is called."""
+        return set()
+
+    def ambiguous(self) -> dict[str, tuple[str, ...]]:
+        """Return nothing: choices are seen when they are asked for, and refused then."""
+        return {}
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.function, "__qualname__", repr(self.function))
+
+    def describe(self) -> Any:
+        """Return the name of the function and a hash of its code, whatever its comments and layout."""
+        return {"function": self._name, "code": code_digest(self.function)}
+
+
+AnySpace: TypeAlias = "Space | FunctionSpace"
+
+
+class SpaceTrial:
+    """What a define-by-run space is called with: the ``suggest_*`` methods of an Optuna trial.
+
+    Choices may be any objects; Optuna gets their tokens, the function gets the objects.
+    """
+
+    def __init__(self, pick: Pick) -> None:
+        self._pick = pick
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """Suggest a number; as ``optuna.Trial.suggest_float``."""
+        dim = Range(FloatDistribution(low, high, step=step, log=log))
+        return float(dim.value(self._pick(name, dim)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """Suggest a whole number; as ``optuna.Trial.suggest_int``."""
+        dim = Range(IntDistribution(low, high, step=step, log=log))
+        return int(dim.value(self._pick(name, dim)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Suggest one of the choices, which may be any objects."""
+        dim = dimension(name, choices)
+        if isinstance(dim, Choices) and dim.ambiguous:
+            raise SpaceError(tell_apart(name, dim.ambiguous))
+        return dim.value(self._pick(name, dim))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"A space has no trial.{name}: only suggest_float, suggest_int and suggest_categorical can be used in it."
+        )
+
+
+def tell_apart(name: str, tokens: Sequence[str]) -> str:
+    """Return the complaint about choices with one token."""
+    return (
+        f"The choices of {name!r} cannot be told apart by name: more than one reads {', '.join(tokens)}. "
+        f"Name them: {name}=optuna_search.named({{'first': ..., 'second': ...}})."
+    )
+
+
+def parse(given: Any) -> AnySpace:
+    """Return the space that the user wrote.
+
+    Parameters
+    ----------
+    given : dict, list of dict, or callable
+        As in ``OptunaSearchCV(param_distributions=...)``.
+
+    Raises
+    ------
+    SpaceError
+        With every complaint there is.
+    """
+    if callable(given) and not isinstance(given, Mapping):
+        return FunctionSpace(given)
+    if not isinstance(given, Mapping | Sequence) or isinstance(given, str):
+        raise SpaceError(f"Parameter grid is not a dict or a list, got: {given!r} of type {type(given).__name__}")
+    dicts = [given] if isinstance(given, Mapping) else list(given)
+    if not dicts:
+        raise SpaceError(f"param_distributions={given!r} has no dict in it; {{}} is the estimator as it is.")
+    complaints: list[str] = []
+    parsed = [dict(_dimensions(one, complaints)) for one in dicts]
+    if complaints:
+        raise SpaceError(complaints)
+    return Space(tuple(_branches(parsed)))
+
+
+def _dimensions(given: Any, complaints: list[str]) -> Iterator[tuple[str, Dimension]]:
+    """Yield the parameters of one dict by name: ``ParameterGrid`` goes through them in this order too."""
+    if not isinstance(given, Mapping):
+        complaints.append(f"Parameter grid is not a dict ({given!r})")
+        return
+    for name in sorted(given, key=str):
+        if not isinstance(name, str):
+            complaints.append(f"A parameter has a name, a str; got {name!r} (of type {type(name).__name__}).")
+            continue
+        try:
+            yield name, dimension(name, given[name])
+        except ValueError as error:
+            complaints.append(str(error))
+
+
+def _branches(dicts: Sequence[dict[str, Dimension]]) -> Iterator[Branch]:
+    """Yield the branches, with names in the study and labels that do not depend on the order of the dicts."""
+    shapes: dict[str, list[str]] = {}
+    for described in sorted((name, dim.describe()) for one in dicts for name, dim in one.items()):
+        known = shapes.setdefault(described[0], [])
+        if described[1] not in known:
+            known.append(described[1])
+    labels = [_label(one) for one in dicts]
+    for place, one in enumerate(dicts):
+        twins = sorted(
+            (json.dumps({name: dim.describe() for name, dim in other.items()}), i)
+            for i, other in enumerate(dicts)
+            if labels[i] == labels[place]
+        )
+        number = [i for _, i in twins].index(place)
+        names = {}
+        for name, dim in one.items():
+            shape = shapes[name].index(dim.describe())
+            names[name] = name if len(shapes[name]) == 1 else f"{name} ({shape + 1})"
+        yield Branch(one, names, f"{labels[place]} ({number + 1})" if len(twins) > 1 else labels[place])
+
+
+def _label(one: Mapping[str, Dimension]) -> str:
+    """Name a dict by what is fixed in it, which is how one tells the dicts of a list apart."""
+    fixed = [f"{n}={d.tokens[0]}" for n, d in one.items() if isinstance(d, Choices) and len(d.tokens) == 1]
+    return ", ".join(fixed or one) or "as it is"
+
+
+def _encode(branch: Branch, point: Mapping[str, Any]) -> tuple[dict[str, Stored], list[str]]:
+    stored, problems = {}, []
+    for name, value in point.items():
+        if name not in branch.dimensions:
+            problems.append(f"{name!r} is not a parameter of the space ({', '.join(branch.dimensions) or 'empty'})")
+            continue
+        dim = branch.dimensions[name]
+        try:
+            stored[dim.stored_name(branch.names[name])] = dim.stored(value)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    return stored, problems
+
+
+def _key(kept: Mapping[str, Any]) -> str:
+    return json.dumps(kept, sort_keys=True)

@@ -1,0 +1,276 @@
+"""A study as the keeper of records: open it, claim the next trial, write it, read everything back.
+
+How a trial flows through it: `Store.claim` writes a running trial with all its parameters and its owner in
+one transaction, and its number is the ticket; `Store.finish` writes the record in one and the state in
+another. Between the two the trial is in the air. Whoever dies in between leaves a running trial whose owner
+is dead: the next one to open the study marks it as abandoned, and it counts for nothing.
+
+No sampler works on this study. What it keeps for itself stays in the memory of its driver, so nothing in a
+storage is ever unpickled, and a draw does not read the whole history again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from optuna_search import _owner, _record
+from optuna_search._compat import quiet_optuna
+from optuna_search._fingerprint import differences
+from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, Record
+from optuna_search._space import Candidate
+from optuna_search.exceptions import ForeignTrialsWarning, StorageError, StudyMismatchError, VersionWarning
+
+ABANDONED = "abandoned"
+
+#: Looking what others wrote may take this share of the time at most.
+READING_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is kept of a study: what its scores were measured on."""
+
+    fingerprint: Mapping[str, Any]
+    versions: Mapping[str, str]
+    estimator: str
+
+    def encode(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "schema": SCHEMA,
+            "estimator": self.estimator,
+            "fingerprint": dict(self.fingerprint),
+            "versions": dict(self.versions),
+        }
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A finished trial that counts, read back."""
+
+    trial: FrozenTrial
+    record: Record
+
+
+class Store:
+    """An open study of ours."""
+
+    def __init__(self, storage: BaseStorage, study_name: str) -> None:
+        self.storage = storage
+        self.study = optuna.Study(study_name=study_name, storage=storage)
+        self.study_id = storage.get_study_id_from_name(study_name)
+        self._unfinished: set[int] = set()
+        self._frontier = 0
+        self._read_at = -float("inf")
+        self._read_cost = 0.0
+
+    # --- one trial ---
+
+    def claim(self, candidate: Candidate) -> tuple[int, int]:
+        """Write a running trial, and return its id and its number."""
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(candidate.point),
+            distributions=candidate.distributions,
+            user_attrs={CLAIM: _owner.claim()},
+        )
+        trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
+        return trial_id, self.storage.get_trial_number_from_id(trial_id)
+
+    def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> None:
+        """Write the record and the end of a trial: complete with its value, or failed with its reason."""
+        self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record))
+        if failure is not None:
+            self.storage.set_trial_user_attr(trial_id, FAILURE, failure)
+        state = TrialState.FAIL if value is None else TrialState.COMPLETE
+        self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+
+    def release(self, trial_id: int, reason: str) -> None:
+        """Give up a trial that did not come to its end: it has no record and does not count."""
+        try:
+            self.storage.set_trial_user_attr(trial_id, FAILURE, reason)
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            pass  # two drivers found the same dead owner, and the other one was first
+
+    def release_the_dead(self) -> int:
+        """Give up the trials whose owners are known to be dead, and return how many there were."""
+        running = [t for t in self._trials() if t.state == TrialState.RUNNING]
+        dead = [t for t in running if _owner.is_dead(t.user_attrs.get(CLAIM))]
+        for trial in dead:
+            self.release(trial._trial_id, ABANDONED)
+        return len(dead)
+
+    # --- all trials ---
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.storage.get_all_trials(self.study_id, deepcopy=False)
+
+    def kept(self) -> list[Kept]:
+        """Return every finished trial that counts, in trial order."""
+        return [Kept(t, _record.decode(t.user_attrs[RECORD])) for t in self._trials() if counts(t)]
+
+    def news(self, *, at_once: bool = False) -> list[FrozenTrial]:
+        """Return the trials that began or ended since the last call, whoever ran them.
+
+        Parameters
+        ----------
+        at_once : bool
+            Whether to look now. If not, a look that would take too much of the time is put off.
+        """
+        started = time.monotonic()
+        if not at_once and started - self._read_at < self._read_cost / READING_SHARE:
+            return []
+        trials = self._trials()
+        new = [trials[n] for n in sorted(self._unfinished) if trials[n].state.is_finished()]
+        new += trials[self._frontier :]
+        self._frontier = len(trials)
+        self._unfinished -= {t.number for t in new}
+        self._unfinished |= {t.number for t in new if not t.state.is_finished()}
+        self._read_at = time.monotonic()
+        self._read_cost = self._read_at - started
+        return new
+
+    def foreign(self) -> int:
+        """Return how many trials were put into the study by something else than this library."""
+        return sum(RECORD not in t.user_attrs and CLAIM not in t.user_attrs for t in self._trials())
+
+    def header(self) -> dict[str, Any]:
+        """Return what is kept of the study itself."""
+        return header_of(self.study.study_name, self.storage.get_study_user_attrs(self.study_id))
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial counts: it came to its end, and we ran it."""
+    return trial.state.is_finished() and RECORD in trial.user_attrs
+
+
+def header_of(study_name: str, user_attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a study from its attributes.
+
+    Raises
+    ------
+    StorageError
+        If the study is none of ours, or was written by a newer version.
+    """
+    if RECORD not in user_attrs:
+        raise StorageError(
+            f"study_name={study_name!r} is a study that optuna_search did not make, so nothing is known of what its "
+            "values were measured on. Choose another study_name."
+        )
+    _record.check_schema(user_attrs[RECORD], f"study {study_name!r}")
+    return dict(user_attrs[RECORD])
+
+
+def create_or_continue(storage: BaseStorage, study_name: str, header: Header) -> Store:
+    """Open the study of this name; make it if there is none.
+
+    Raises
+    ------
+    StudyMismatchError
+        If its scores were measured on something else.
+    StorageError
+        If it is none of ours.
+    """
+    with quiet_optuna():
+        try:
+            study_id = storage.create_new_study([StudyDirection.MAXIMIZE], study_name)
+            storage.set_study_user_attr(study_id, RECORD, header.encode())
+            return Store(storage, study_name)
+        except DuplicatedStudyError:
+            store = Store(storage, study_name)
+    attrs = storage.get_study_user_attrs(store.study_id)
+    if not attrs and not store._trials():
+        # Whoever made it was killed before the first word, or is about to write the same one.
+        storage.set_study_user_attr(store.study_id, RECORD, header.encode())
+        return store
+    check_same(study_name, header_of(study_name, attrs), header)
+    return store
+
+
+def open_existing(storage: BaseStorage, study_name: str) -> Store:
+    """Open a study that must be there.
+
+    Raises
+    ------
+    StorageError
+        If it is not, or is none of ours.
+    """
+    names = [study.study_name for study in storage.get_all_studies()]
+    if study_name not in names:
+        import difflib
+
+        close = difflib.get_close_matches(study_name, names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(map(repr, names[:10])) or 'none'}."
+        raise StorageError(f"study_name={study_name!r} is not in this storage.{hint}")
+    store = Store(storage, study_name)
+    store.header()
+    return store
+
+
+def check_same(study_name: str, old: Mapping[str, Any], new: Header) -> None:
+    """Refuse to mix scores that were measured on different things; warn of other versions.
+
+    Raises
+    ------
+    StudyMismatchError
+        With every difference.
+    """
+    found = list(differences(old["fingerprint"], new.fingerprint))
+    if found:
+        lines = "\n".join(f"  - {line}" for line in found)
+        raise StudyMismatchError(
+            f"study_name={study_name!r} was measured on something else, and scores are never mixed:\n{lines}\n"
+            + _advice(found),
+            found,
+        )
+    changed = list(differences(old.get("versions", {}), dict(new.versions)))
+    if changed:
+        warnings.warn(
+            f"Earlier trials of study_name={study_name!r} were measured with other versions, which may change "
+            f"scores a little: {'; '.join(changed)}.",
+            VersionWarning,
+            stacklevel=2,
+        )
+
+
+def _advice(found: list[str]) -> str:
+    parts = {line.partition(":")[0].partition(".")[0] for line in found}
+    advice = "Give another study_name to start a new study."
+    if parts == {"space"}:
+        return f"{advice} To go on in another space with what is known, fork the study."
+    if parts == {"splits"}:
+        return f"{advice} If the splitter shuffles, give it a random_state, so that every run makes the same folds."
+    if parts & {"X", "y", "metadata"}:
+        return f"{advice} A name with {{data}} in it, as in study_name='svc-{{data}}', names a study for each data set."
+    return advice
+
+
+def unique_name(estimator_name: str) -> str:
+    """Return a readable name that no other fit has: estimator, date, and four random characters."""
+    import uuid
+
+    return f"{estimator_name}-{datetime.datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def warn_of_foreign_trials(store: Store) -> None:
+    """Tell how many trials of the study are not taken into account."""
+    if number := store.foreign():
+        warnings.warn(
+            f"{number} trial(s) of study {store.study.study_name!r} were added by something else than optuna_search "
+            "and have no record; they are ignored.",
+            ForeignTrialsWarning,
+            stacklevel=2,
+        )
+

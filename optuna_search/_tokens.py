@@ -1,0 +1,233 @@
+"""A short readable text for any Python object: what a storage keeps in its place.
+
+A token never leads back to the object by itself: it is looked up among the choices that the code gives,
+so nothing that stands in a storage is ever evaluated or imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+import functools
+import hashlib
+import inspect
+import json
+import re
+import textwrap
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+#: Longer tokens are cut and closed with a hash, so that every storage takes them and a table can show them.
+MAX_LENGTH = 200
+#: Arrays up to this many elements are written out, larger ones are hashed.
+MAX_ELEMENTS = 20
+
+_RESERVED = {"None", "True", "False", "nan", "inf"}
+# A string stands for itself if it cannot be taken for the token of anything else: no brackets, no quotes,
+# not a number, not one of the reserved words.
+_WORD = re.compile(r"[^\W\d](?:[\w .,/:+\-%=@]*[\w.,/:+\-%=@])?")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+@dataclass(frozen=True)
+class Token:
+    """The text that stands for an object."""
+
+    text: str
+    #: Whether the text says all there is: two objects of one type with one exact text are the same choice.
+    exact: bool = True
+
+
+def digest(data: bytes | str, length: int = 16) -> str:
+    """Return the first hexadecimal characters of a hash of the data.
+
+    Parameters
+    ----------
+    data : bytes or str
+        What to hash.
+    length : int
+        How many characters to return, at most 64.
+    """
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    return hashlib.blake2b(raw, digest_size=32).hexdigest()[:length]
+
+
+def token(value: Any) -> Token:
+    """Return the token of a value.
+
+    Parameters
+    ----------
+    value : object
+        Anything. NumPy scalars count as the Python numbers they hold.
+    """
+    made = _token(value)
+    if len(made.text) <= MAX_LENGTH:
+        return made
+    return Token(f"{made.text[: MAX_LENGTH - 10]}…#{digest(made.text, 8)}", made.exact)
+
+
+def plain(text: str) -> Any:
+    """Return the value of a token that stands for plain data; the token of any other object stays as it is.
+
+    Parameters
+    ----------
+    text : str
+        A token.
+
+    Examples
+    --------
+    >>> plain("rbf"), plain("1"), plain("1.0"), plain("'1'"), plain("None"), plain("SVC()")
+    ('rbf', 1, 1.0, '1', None, 'SVC()')
+    """
+    if text in ("nan", "inf", "-inf"):
+        return float(text)
+    if _is_word(text):
+        return text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def _is_word(text: str) -> bool:
+    return text not in _RESERVED and _WORD.fullmatch(text) is not None
+
+
+def _token(value: Any) -> Token:
+    if isinstance(value, np.generic) and not isinstance(value, np.longdouble | np.void):
+        value = value.item()
+    if isinstance(value, str):
+        return Token(str(value) if _is_word(value) else repr(str(value)))
+    if isinstance(value, enum.Enum):
+        return Token(f"<{type(value).__qualname__}.{value.name}>")
+    if value is None or isinstance(value, bool | int | float | complex | bytes):
+        return Token(repr(value))
+    if isinstance(value, tuple | list | set | frozenset | dict):
+        return _container(value)
+    if isinstance(value, np.ndarray):
+        return _array(value)
+    if isinstance(value, functools.partial):
+        return _call("partial", [value.func, *value.args], value.keywords)
+    if isinstance(value, type):
+        return Token(f"<class {value.__module__}.{value.__qualname__}>")
+    if callable(value) and hasattr(value, "__name__"):
+        return _function(value)
+    if hasattr(value, "get_params"):
+        return _estimator(value)
+    return _other(value)
+
+
+def _inner(value: Any) -> Token:
+    """Return the token of something inside another one: there, strings always wear quotes."""
+    return Token(repr(str(value))) if isinstance(value, str) else _token(value)
+
+
+def _container(value: Any) -> Token:
+    if isinstance(value, dict):
+        parts = [(_inner(key), _inner(item)) for key, item in value.items()]
+        text = "{" + ", ".join(f"{key.text}: {item.text}" for key, item in parts) + "}"
+        return Token(text, all(key.exact and item.exact for key, item in parts))
+    items = [_inner(item) for item in value]
+    texts = [item.text for item in items]
+    if isinstance(value, tuple):
+        text = f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
+    elif isinstance(value, list):
+        text = f"[{', '.join(texts)}]"
+    else:  # the order of a set differs from one process to the next
+        text = "{" + ", ".join(sorted(texts)) + "}" if texts else "set()"
+    return Token(text, all(item.exact for item in items))
+
+
+def _array(value: np.ndarray) -> Token:
+    if value.dtype.hasobject:
+        inner = _inner(value.tolist())
+        return Token(f"array({inner.text}, dtype=object)", inner.exact)
+    if value.size <= MAX_ELEMENTS:
+        return Token(f"array({value.tolist()}, dtype={value.dtype})")
+    content = digest(np.ascontiguousarray(value).tobytes(), 8)
+    return Token(f"array(shape={value.shape}, dtype={value.dtype}, #{content})")
+
+
+def _function(value: Any) -> Token:
+    name = getattr(value, "__qualname__", value.__name__)
+    # A lambda or a function made inside another one has no name that leads to it alone.
+    return Token(f"<function {getattr(value, '__module__', None) or ''}.{name}>", "<" not in name)
+
+
+def _estimator(value: Any) -> Token:
+    try:
+        params = value.get_params(deep=False)
+    except TypeError:  # a get_params of its own kind, as those of Gaussian process kernels once were
+        return _other(value)
+    return _call(type(value).__qualname__, [], _changed(value, params))
+
+
+def _changed(value: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that differ from the defaults of the constructor."""
+    try:
+        defaults = inspect.signature(type(value)).parameters
+    except (ValueError, TypeError):
+        return dict(params)
+    return {
+        name: given
+        for name, given in params.items()
+        if name not in defaults
+        or (given is not (default := defaults[name].default) and _inner(given) != _inner(default))
+    }
+
+
+def _call(name: str, args: list[Any], keywords: Mapping[str, Any]) -> Token:
+    parts = [(_inner(arg), "") for arg in args] + [(_inner(item), f"{key}=") for key, item in keywords.items()]
+    text = ", ".join(prefix + part.text for part, prefix in parts)
+    return Token(f"{name}({text})", all(part.exact for part, _ in parts))
+
+
+def _other(value: Any) -> Token:
+    if isinstance(value, np.random.RandomState | np.random.Generator):
+        state = value.get_state() if isinstance(value, np.random.RandomState) else value.bit_generator.state
+        return Token(f"<{type(value).__name__} #{digest(repr(state), 8)}>")
+    text = repr(value)
+    if _ADDRESS.search(text):  # where an object lies in memory says nothing about it in the next run
+        return Token(f"<{type(value).__qualname__} object>", exact=False)
+    return Token(text)
+
+
+def code_token(value: Any) -> str:
+    """Return the token of a value, and for a function of the user a hash of what it does.
+
+    The functions of installed packages are left alone: their versions are kept elsewhere.
+    """
+    text = token(value).text
+    if not isinstance(value, types.FunctionType) or "site-packages" in value.__code__.co_filename:
+        return text
+    return f"{text} #{code_digest(value)[:8]}"
+
+
+def code_digest(function: Callable[..., Any]) -> str:
+    """Return a hash of what a function does: its code without comments and layout, and what it closes over.
+
+    Parameters
+    ----------
+    function : callable
+        Where there is no source, and for a lambda, which shares its lines with other code, the compiled
+        code is hashed; that changes with the version of Python.
+    """
+    function = inspect.unwrap(function)
+    compiled = getattr(function, "__code__", None)
+    try:
+        if getattr(function, "__name__", "<lambda>") == "<lambda>":
+            raise OSError
+        code = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
+    except (OSError, TypeError, SyntaxError):
+        code = repr((compiled.co_code, compiled.co_names, _constants(compiled))) if compiled else token(function).text
+    cells = [token(cell.cell_contents).text for cell in getattr(function, "__closure__", None) or ()]
+    return digest(json.dumps([code, cells, token(getattr(function, "__defaults__", None)).text]))
+
+
+def _constants(code: types.CodeType) -> list[Any]:
+    """Return the constants of a code object; the code of inner functions instead of their addresses."""
+    return [[c.co_code, *_constants(c)] if isinstance(c, types.CodeType) else token(c).text for c in code.co_consts]

@@ -1,0 +1,109 @@
+"""Storage URLs, whose passwords nobody is to see.
+
+A password may be written out or, better, left to an environment variable: ``postgresql://me:${PGPASSWORD}@host/db``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from optuna_search.exceptions import StorageError
+
+_USERINFO = re.compile(r"(?P<head>[a-zA-Z][\w+.\-]*://[^/?#\s]*?:)(?P<password>[^/?#\s]*)(?=@)")
+_QUERY_SECRET = re.compile(r"(?P<head>[?&](?:password|passwd|pwd|sslpassword)=)(?P<password>[^&#\s]*)", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_MASK = "***"
+
+
+class SecretURL(str):
+    """A storage URL that reads with its password masked, however it is shown, stored or pickled.
+
+    Only `connect` knows the password, and only in the process in which it was written. A pickle leaves it
+    out: a copy that has been through one cannot connect, and says so.
+    """
+
+    _url: str | None
+
+    def __new__(cls, url: str, secret: bool = True) -> SecretURL:
+        made = super().__new__(cls, mask(url))
+        made._url = url if secret else None
+        return made
+
+    def __deepcopy__(self, memo: Any) -> SecretURL:
+        return self
+
+    def __copy__(self) -> SecretURL:
+        return self
+
+    def __reduce__(self) -> tuple[type, tuple[str, bool]]:
+        return type(self), (str(self), False)
+
+    def connect(self) -> str:
+        """Return the URL with its password.
+
+        Raises
+        ------
+        StorageError
+            If the password was left out of a pickle.
+        """
+        if self._url is None:
+            raise StorageError(
+                f"storage={str(self)!r} has lost its password, which is left out of pickles and so of what is sent "
+                "to worker processes. Write it as an environment variable, for instance "
+                "storage='postgresql+psycopg://user:${PGPASSWORD}@host/database'; it is read when connecting."
+            )
+        return self._url
+
+
+def protect(storage: Any) -> Any:
+    """Return a storage URL with its password hidden; anything else as it is."""
+    if isinstance(storage, str) and not isinstance(storage, SecretURL) and mask(storage) != storage:
+        return SecretURL(storage)
+    return storage
+
+
+def mask(text: str) -> str:
+    """Return a text in which every password of a URL is masked; variables stay.
+
+    Examples
+    --------
+    >>> mask("postgresql://me:secret@host/db")
+    'postgresql://me:***@host/db'
+    >>> mask("postgresql://me:${PGPASSWORD}@host/db")
+    'postgresql://me:${PGPASSWORD}@host/db'
+    """
+
+    def hide(found: re.Match[str]) -> str:
+        password = found["password"]
+        return found.group() if not password or _VARIABLE.fullmatch(password) else found["head"] + _MASK
+
+    return _QUERY_SECRET.sub(hide, _USERINFO.sub(hide, text))
+
+
+def expand(url: str) -> str:
+    """Return the URL to connect with: every ``${VAR}`` replaced by the environment variable.
+
+    A variable that stands for a whole password may hold any characters; it is quoted as a URL needs it.
+
+    Raises
+    ------
+    StorageError
+        If a variable is not set.
+    """
+    from urllib.parse import quote
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in os.environ:
+            raise StorageError(f"storage={mask(url)!r} asks for the environment variable {name}, which is not set.")
+        return os.environ[name]
+
+    def quoted(found: re.Match[str]) -> str:
+        password = found["password"]
+        if not _VARIABLE.fullmatch(password):
+            return found.group()
+        return found["head"] + quote(_VARIABLE.sub(value, password), safe="")
+
+    return _VARIABLE.sub(value, _USERINFO.sub(quoted, url))

@@ -1,0 +1,248 @@
+"""Where tasks are sent and results come from: this process, or joblib's backend.
+
+The engine sends as many tasks as `room` allows and then takes one result at a time. Everything it knows
+stays in one thread: a backend's own threads do no more than put what came back into a queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import mmap
+import os
+import pickle
+import queue
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import cloudpickle
+
+from optuna_search._compat import ParallelDoor, ahead, with_settings
+from optuna_search._evaluate import Evaluation, Task, evaluate
+from optuna_search._record import Fold
+
+Result: TypeAlias = Callable[[], list[Fold]]
+
+#: Tasks beyond one for each worker, so that none waits while the engine takes a result and sends the next.
+LOOK_AHEAD = 2
+
+
+class Workers(Protocol):
+    """What the engine needs of whoever does the work."""
+
+    n_workers: int
+
+    @property
+    def room(self) -> int:
+        """How many more tasks may be sent now."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether some result is still to come."""
+
+    def send(self, task: Task) -> None:
+        """Send a task."""
+
+    def take(self) -> tuple[Task, Result]:
+        """Wait for the next result: the task, and a function that returns its folds or raises its error."""
+
+
+@dataclass
+class Inline:
+    """One worker: this thread, when its result is asked for."""
+
+    evaluation: Evaluation
+    n_workers: int = 1
+    _tasks: deque[Task] = field(default_factory=deque)
+
+    @property
+    def room(self) -> int:
+        """How many more tasks may be sent now."""
+        return 1 - len(self._tasks)
+
+    @property
+    def busy(self) -> bool:
+        """Whether some result is still to come."""
+        return bool(self._tasks)
+
+    def send(self, task: Task) -> None:
+        """Keep a task until its result is asked for."""
+        self._tasks.append(task)
+
+    def take(self) -> tuple[Task, Result]:
+        """Run the task."""
+        task = self._tasks.popleft()
+        return task, functools.partial(evaluate, self.evaluation, task)
+
+
+class Backend:
+    """The workers of joblib's configured backend.
+
+    A task goes out by `ParallelDoor.submit`; the backend calls back in a thread of its own, which puts the
+    task and its result into `_done`; `take` fetches them in the engine's thread. A backend may call back
+    twice for one task (dask's failures), so a task counts once, when it leaves `_flying`.
+    """
+
+    def __init__(self, door: ParallelDoor, evaluation: Evaluation, pre_dispatch: int | str | None, folder: Path) -> None:
+        self.n_workers = door.n_workers
+        self._door = door
+        self._room = min(ahead(pre_dispatch, door.n_workers), door.n_workers + LOOK_AHEAD)
+        self._done: queue.SimpleQueue[tuple[int, Result]] = queue.SimpleQueue()
+        self._flying: dict[int, Task] = {}
+        self._sent = 0
+        if door.shares_memory:
+            self._shared: Any = Here(evaluation)
+        elif door.shares_files:
+            self._shared = OnDisk.write(evaluation, folder)
+        else:
+            self._shared = Scattered(evaluation)
+        self._call = with_settings(_work)
+
+    @property
+    def room(self) -> int:
+        """How many more tasks may be sent now."""
+        return int(self._room) - len(self._flying)
+
+    @property
+    def busy(self) -> bool:
+        """Whether some result is still to come."""
+        return bool(self._flying)
+
+    def send(self, task: Task) -> None:
+        """Send a task to the backend."""
+        ticket, self._sent = self._sent, self._sent + 1
+        self._flying[ticket] = task
+        self._door.submit(self._call, (self._shared, task), lambda result: self._done.put((ticket, result)))
+
+    def take(self) -> tuple[Task, Result]:
+        """Wait for the backend to call back."""
+        while True:
+            ticket, result = self._done.get()
+            if ticket in self._flying:
+                return self._flying.pop(ticket), result
+
+
+def _work(shared: Any, task: Task) -> list[Fold]:
+    return evaluate(shared.get(), task)
+
+
+@dataclass(frozen=True)
+class Here:
+    """The evaluation, for threads of this process."""
+
+    evaluation: Evaluation
+
+    def get(self) -> Evaluation:
+        """Return the evaluation."""
+        return self.evaluation
+
+
+class Scattered:
+    """The evaluation, for workers elsewhere: it travels by pickle, and on dask once for each worker."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._pickled = cloudpickle.dumps(evaluation)
+        self._evaluation: Evaluation | None = None
+
+    def get(self) -> Evaluation:
+        """Return the evaluation, unpacked once where it is."""
+        if self._evaluation is None:
+            self._evaluation = pickle.loads(self._pickled)
+        return self._evaluation
+
+    def __reduce__(self) -> Any:
+        return _scattered, (self._pickled,)
+
+    def __sizeof__(self) -> int:
+        # joblib's dask backend scatters what is large, once, instead of sending it along with every task.
+        return object.__sizeof__(self) + max(len(self._pickled), 1 << 20)
+
+
+def _scattered(pickled: bytes) -> Scattered:
+    return _unpacked(Scattered, pickled)
+
+
+def _unpacked(kind: type[Scattered], pickled: bytes) -> Scattered:
+    made = kind.__new__(kind)
+    made._pickled, made._evaluation = pickled, None
+    return made
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """The evaluation, for processes of this machine: written once, mapped into memory by each of them.
+
+    Arrays of any kind (NumPy, pandas, sparse) are kept outside of the pickle, so that the processes share
+    one copy of them in memory; they are read-only there, as joblib's own memory maps are.
+    """
+
+    path: str
+
+    @classmethod
+    def write(cls, evaluation: Evaluation, folder: Path) -> OnDisk:
+        """Write the evaluation into a folder."""
+        buffers: list[pickle.PickleBuffer] = []
+        head = cloudpickle.dumps(evaluation, protocol=5, buffer_callback=buffers.append)
+        path = folder / "evaluation"
+        sizes = []
+        with path.open("wb") as file:
+            for buffer in buffers:
+                # Arrays begin at multiples of 64 bytes, as NumPy allocates them.
+                file.write(b"\0" * (-file.tell() % 64))
+                raw = buffer.raw()
+                sizes.append((file.tell(), raw.nbytes))
+                file.write(raw)
+        (folder / "head").write_bytes(pickle.dumps((head, sizes)))
+        return cls(str(path))
+
+    def get(self) -> Evaluation:
+        """Return the evaluation, read once by each process."""
+        return _read(self.path)
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path: str) -> Evaluation:
+    head, sizes = pickle.loads((Path(path).parent / "head").read_bytes())
+    buffers: list[Any] = [b""] * len(sizes)
+    if os.path.getsize(path):
+        with open(path, "rb") as file:
+            whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        buffers = [whole[start : start + length] for start, length in sizes]
+    return pickle.loads(head, buffers=buffers)  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def open_workers(evaluation: Evaluation, n_jobs: int | None, pre_dispatch: int | str | None) -> Iterator[Workers]:
+    """Yield the workers of a search, and let them go at its end.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What they all need; it is shared once.
+    n_jobs : int or None
+        As in joblib.
+    pre_dispatch : int or str or None
+        How many tasks may be with the workers at once, as in joblib.
+    """
+    door = ParallelDoor(n_jobs)
+    if door.is_sequential:
+        try:
+            yield Inline(evaluation)
+        finally:
+            door.close(abort=False)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="optuna-search-"))
+    abort = True
+    try:
+        workers = Backend(door, evaluation, pre_dispatch, folder)
+        yield workers
+        # Whatever is still with the workers now, nobody waits for.
+        abort = workers.busy
+    finally:
+        door.close(abort)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,107 @@
+"""The errors and warnings of this library.
+
+::
+
+    OptunaSearchError
+    ├── InvalidRequestError (ValueError, TypeError)   a parameter or an input that cannot be used
+    │   └── SpaceError                                 the same, about the space that is to be searched
+    ├── StudyMismatchError (ValueError)                the study was measured on something else
+    ├── NoResultError (ValueError)                     the search ended without one usable trial
+    └── StorageError (RuntimeError)                    the storage cannot be opened, read or written
+
+    OptunaSearchWarning (UserWarning)
+    ├── VersionWarning                                 other versions measured the earlier trials
+    └── ForeignTrialsWarning                           trials in the study that we did not make
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "ForeignTrialsWarning",
+    "InvalidRequestError",
+    "NoResultError",
+    "OptunaSearchError",
+    "OptunaSearchWarning",
+    "SpaceError",
+    "StorageError",
+    "StudyMismatchError",
+    "VersionWarning",
+]
+
+
+class OptunaSearchError(Exception):
+    """Base class of every error that this library raises on its own account."""
+
+
+class InvalidRequestError(OptunaSearchError, ValueError, TypeError):
+    """Something that was asked for cannot be used.
+
+    It is a ``ValueError`` and a ``TypeError`` because scikit-learn's search classes raise either of them
+    for the same mistakes, and code written for them keeps working.
+
+    Parameters
+    ----------
+    complaints : sequence of str
+        Every complaint there is, one sentence each. They are raised together, so that nobody has to
+        mend a call one message at a time.
+
+    Attributes
+    ----------
+    complaints : tuple of str
+        The single complaints.
+    """
+
+    def __init__(self, complaints: Sequence[str] | str) -> None:
+        self.complaints = (complaints,) if isinstance(complaints, str) else tuple(complaints)
+        if len(self.complaints) == 1:
+            text = self.complaints[0]
+        else:
+            lines = "\n".join(f"  {number}. {complaint}" for number, complaint in enumerate(self.complaints, 1))
+            text = f"{len(self.complaints)} things cannot be used as given:\n{lines}"
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:
+        return type(self), (self.complaints,)
+
+
+class SpaceError(InvalidRequestError):
+    """The space to be searched cannot be used as given."""
+
+
+class StudyMismatchError(OptunaSearchError, ValueError):
+    """A study of this name exists, and its scores were measured on something else.
+
+    Attributes
+    ----------
+    differences : tuple of str
+        One line for each thing that differs: what the study has, what was given.
+    """
+
+    def __init__(self, message: str, differences: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.differences = tuple(differences)
+
+    def __reduce__(self) -> tuple[type, tuple[str, tuple[str, ...]]]:
+        return type(self), (str(self), self.differences)
+
+
+class NoResultError(OptunaSearchError, ValueError):
+    """The search ended without a single trial that could be used."""
+
+
+class StorageError(OptunaSearchError, RuntimeError):
+    """The storage cannot be opened, read or written."""
+
+
+class OptunaSearchWarning(UserWarning):
+    """Base class of every warning that this library gives on its own account."""
+
+
+class VersionWarning(OptunaSearchWarning):
+    """Earlier trials of a study were measured with other versions of a package."""
+
+
+class ForeignTrialsWarning(OptunaSearchWarning):
+    """A study holds trials that this library did not make; they are ignored."""

@@ -1,0 +1,182 @@
+"""All checks of `check_estimator` on a search over each kind of estimator.
+
+Where one fails, scikit-learn's own search over the same estimator has to fail it too: no table of expected failures.
+"""
+
+import warnings
+from unittest import SkipTest
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.neighbors import KernelDensity, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVC, OneClassSVM
+from sklearn.utils import get_tags
+from sklearn.utils._test_common.instance_generator import INIT_PARAMS
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from optuna_search import OptunaSearchCV
+
+
+def mean_of_transformed(estimator, X, y=None):
+    """Score what has no score of its own."""
+    return np.mean(estimator.transform(X))
+
+
+def mean_of_samples(estimator, X, y=None):
+    """Score an outlier detector."""
+    return np.mean(estimator.score_samples(X))
+
+
+class OverTransformer:
+    # scikit-learn's searches have the method `transform`, but neither the tags of a transformer nor `fit_transform`,
+    # without which scikit-learn has no checks for it. With them there are checks, for ours and for theirs.
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags = get_tags(self.estimator).transformer_tags
+        return tags
+
+    def fit_transform(self, X, y=None):
+        return self.fit(X, y).transform(X)
+
+
+class OptunaSearchCVOverTransformer(OverTransformer, OptunaSearchCV):
+    pass
+
+
+class GridSearchCVOverTransformer(OverTransformer, GridSearchCV):
+    pass
+
+
+class RandomizedSearchCVOverTransformer(OverTransformer, RandomizedSearchCV):
+    pass
+
+
+# Name -> the estimator, a grid, distributions, and further parameters of the search.
+KINDS = {
+    "classifier": (LogisticRegression(), {"C": [0.1, 1.0]}, {"C": stats.loguniform(0.1, 10)}, {}),
+    "classifier with decision_function": (SVC(), {"C": [0.1, 1.0]}, {"C": stats.uniform(0.1, 1)}, {}),
+    "classifier and transformer": (
+        LinearDiscriminantAnalysis(),
+        {"tol": [1e-4, 1e-3]},
+        {"tol": stats.loguniform(1e-4, 1e-3)},
+        {},
+    ),
+    "regressor": (Ridge(), {"alpha": [0.1, 1.0]}, {"alpha": stats.loguniform(0.1, 10)}, {}),
+    "regressor of several outputs": (
+        KNeighborsRegressor(),
+        {"weights": ["uniform", "distance"]},
+        {"n_neighbors": stats.randint(1, 4)},
+        {},
+    ),
+    "transformer": (PCA(n_components=1), {"whiten": [False, True]}, {"tol": stats.uniform(0, 1)}, {}),
+    "transformer without score": (
+        StandardScaler(),
+        {"with_std": [False, True]},
+        {"with_mean": [False, True], "with_std": [False, True]},
+        {"scoring": mean_of_transformed},
+    ),
+    "supervised transformer": (
+        SelectKBest(k=1),
+        {"k": [1, "all"]},
+        {"k": [1, "all"]},
+        {"scoring": mean_of_transformed},
+    ),
+    "clusterer": (KMeans(n_clusters=2, random_state=0), {"n_init": [1, 2]}, {"tol": stats.uniform(0, 1e-3)}, {}),
+    "density": (KernelDensity(), {"bandwidth": [0.5, 1.0]}, {"bandwidth": stats.uniform(0.5, 1)}, {}),
+    "outlier detector": (
+        OneClassSVM(),
+        {"nu": [0.2, 0.5]},
+        {"nu": stats.uniform(0.2, 0.5)},
+        {"scoring": mean_of_samples},
+    ),
+    "pipeline that classifies": (
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        {"logisticregression__C": [0.1, 1.0]},
+        {"logisticregression__C": stats.loguniform(0.1, 10)},
+        {},
+    ),
+    "pipeline with a step to choose": (
+        make_pipeline(StandardScaler(), Ridge()),
+        {"standardscaler": [StandardScaler(), MinMaxScaler()]},
+        {"standardscaler": [StandardScaler(), MinMaxScaler()], "ridge__alpha": stats.loguniform(0.1, 10)},
+        {},
+    ),
+    "pipeline that transforms": (
+        make_pipeline(StandardScaler(), PCA(n_components=1)),
+        {"pca__whiten": [False, True]},
+        {"pca__tol": stats.uniform(0, 1)},
+        {},
+    ),
+}
+
+
+def searches():
+    """Yield what is searched, our search and the one of scikit-learn that it has to equal."""
+    for kind, (estimator, grid, distributions, parameters) in KINDS.items():
+        ours, theirs, theirs_drawn = _classes(hasattr(estimator, "transform"))
+        common = {"estimator": estimator, "cv": 2, "error_score": "raise", **parameters}
+        drawn = {"param_distributions": distributions, "random_state": 0, **common}
+        yield kind, ours(param_grid=grid, **common), theirs(param_grid=grid, **common)
+        yield f"{kind}, drawn", ours(n_trials=2, **drawn), theirs_drawn(n_iter=2, **drawn)
+    for number, parameters in enumerate(INIT_PARAMS[GridSearchCV]):
+        yield f"scikit-learn's {number}", OptunaSearchCV(**parameters), GridSearchCV(**parameters)
+
+
+def _classes(over_transformer):
+    if over_transformer:
+        return OptunaSearchCVOverTransformer, GridSearchCVOverTransformer, RandomizedSearchCVOverTransformer
+    return OptunaSearchCV, GridSearchCV, RandomizedSearchCV
+
+
+def checks_of(search):
+    """Return the checks that scikit-learn has for this search, by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        return {_name_of(check): check for _, check in estimator_checks_generator(search)}
+
+
+def _name_of(check):
+    options = ", ".join(f"{name}={value}" for name, value in check.keywords.items())
+    return f"{check.func.__name__}({options})" if options else check.func.__name__
+
+
+SEARCHES = {kind: (ours, theirs) for kind, ours, theirs in searches()}
+CHECKS = {kind: checks_of(ours) for kind, (ours, _) in SEARCHES.items()}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, checks in CHECKS.items() for name in checks])
+def test_a_check_fails_only_where_it_fails_on_theirs(kind, name):
+    ours, theirs = SEARCHES[kind]
+    try:
+        CHECKS[kind][name](ours)
+    except SkipTest:
+        raise
+    except Exception as error:
+        if _fails(theirs, name):
+            pytest.xfail(f"{type(theirs).__name__} fails it too; this one with {error!r}")
+        raise
+
+
+def _fails(search, name):
+    try:
+        checks_of(search)[name](search)
+    except Exception:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_every_check_that_they_get_is_one_of_ours(kind):
+    # The tags of a search decide which checks there are: wrong ones could make it pass by having fewer.
+    _, theirs = SEARCHES[kind]
+    assert checks_of(theirs).keys() <= CHECKS[kind].keys()
