@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from optuna_search import exceptions
-from optuna_search._dimensions import named
-from optuna_search._search import OptunaSearchCV
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna_search import exceptions
+    from optuna_search._dimensions import named
+    from optuna_search._search import OptunaSearchCV
 
 __version__ = "0.1.0.dev0"
 
 __all__ = ["OptunaSearchCV", "__version__", "exceptions", "named"]
+
+_HOMES = {"OptunaSearchCV": "_search", "named": "_dimensions"}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: a worker process imports this package to fit and score, and starts half a
+    # second earlier without Optuna.
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

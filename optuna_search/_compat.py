@@ -8,11 +8,10 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
-import optuna
 import sklearn
 from joblib._utils import eval_expr
 from joblib.parallel import BatchedCalls
@@ -22,6 +21,10 @@ from sklearn.model_selection._validation import _fit_and_score, _warn_or_raise_a
 from sklearn.utils._param_validation import Interval, InvalidParameterError, validate_parameter_constraints
 from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import _check_method_params
+
+if TYPE_CHECKING:
+    # Workers come through this door as well, and have no use for Optuna: they start without it.
+    import optuna
 
 __all__ = [
     "BaseSearchCV",
@@ -37,8 +40,10 @@ __all__ = [
     "fold_context",
     "format_results",
     "no_experimental_warnings",
+    "published_scorer",
     "quiet_optuna",
     "root_context",
+    "trial_number",
     "warn_or_raise_about_fit_failures",
     "with_settings",
 ]
@@ -68,7 +73,7 @@ def fit_and_score(
     """Fit and score one fold as scikit-learn's own searches do, to the last bit and word."""
     if HAS_CALLBACKS:
         kwargs |= {"caller": caller, "callback_ctx": callback_ctx}
-    return _fit_and_score(estimator, X, y, return_n_test_samples=True, return_times=True, **kwargs)  # type: ignore[no-any-return]
+    return _fit_and_score(estimator, X, y, return_n_test_samples=True, return_times=True, **kwargs)
 
 
 def format_results(
@@ -76,7 +81,7 @@ def format_results(
 ) -> dict[str, Any]:
     """Build ``cv_results_`` with the installed scikit-learn's own hands: its keys, dtypes, masks and ranks."""
     search = types.SimpleNamespace(return_train_score=return_train_score)
-    return BaseSearchCV._format_results(search, candidates, n_splits, out)  # type: ignore[no-any-return]
+    return BaseSearchCV._format_results(search, candidates, n_splits, out)
 
 
 def constraint_complaint(constraints: dict[str, Any], name: str, value: Any, caller: str) -> str | None:
@@ -132,12 +137,12 @@ def fold_context(search_context: Any, task_id: int) -> Any:
 
 
 def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function for a worker so that it runs under the caller's scikit-learn configuration and warning filters."""
+    """Wrap a function for a worker: it runs there under the caller's scikit-learn configuration and warning filters."""
     wrapped = delayed(function)()[0]
     config = sklearn.get_config()
     if hasattr(wrapped, "with_config_and_warning_filters"):
-        return wrapped.with_config_and_warning_filters(config, warnings.filters)  # type: ignore[no-any-return]
-    return wrapped.with_config(config)  # type: ignore[no-any-return]
+        return wrapped.with_config_and_warning_filters(config, warnings.filters)
+    return wrapped.with_config(config)
 
 
 # --- Optuna ---------------------------------------------------------------------------------------------------------
@@ -172,8 +177,10 @@ def quiet_optuna() -> Iterator[None]:
 @contextlib.contextmanager
 def no_experimental_warnings() -> Iterator[None]:
     """Make an Optuna object that is marked experimental without a word about it: we chose it, not the user."""
+    from optuna.exceptions import ExperimentalWarning
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore", ExperimentalWarning)
         yield
 
 
@@ -190,6 +197,15 @@ def call_callbacks(study: optuna.Study, calls: Callable[[], None]) -> bool:
     finally:
         study._thread_local.in_optimize_loop = inside
         study._stop_flag = False
+
+
+def trial_number(storage: optuna.storages.BaseStorage, trial_id: int) -> int:
+    """Return the number of a trial that was just made.
+
+    Optuna's cache of a database knows it, and asks the database all the same: five queries for each trial.
+    """
+    known = getattr(storage, "_trial_id_to_study_id_and_number", {}).get(trial_id)
+    return known[1] if known else storage.get_trial_number_from_id(trial_id)
 
 
 # --- joblib ---------------------------------------------------------------------------------------------------------

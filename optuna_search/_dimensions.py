@@ -29,7 +29,7 @@ TAIL = 1e-6
 MAX_OPTIONS = 1_000_000
 
 
-class named(Sequence[Any]):  # noqa: N801 - reads as a verb where it is used, like `sorted`
+class named(Sequence[Any]):
     """Choices with names of their own.
 
     A storage keeps a readable token for each choice. Some objects have none that tells them apart, two
@@ -95,9 +95,8 @@ class Range:
     def stored(self, value: Any) -> Stored:
         """Return what Optuna stores for a value; ``ValueError`` if it lies outside."""
         whole = isinstance(self.distribution, IntDistribution)
-        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral if whole else numbers.Real):
-            raise ValueError(f"{value!r} is not {'a whole number' if whole else 'a number'}")
-        number = int(value) if whole else float(value)
+        number = _number(value, numbers.Integral if whole else numbers.Real)
+        number = int(number) if whole else float(number)
         if not self._contains(number):
             raise ValueError(f"{value!r} lies outside of {self.describe()}")
         return number
@@ -121,8 +120,9 @@ class Range:
     def describe(self) -> str:
         """Return the range as a person would write it."""
         d = self.distribution
-        step = f", step {d.step}" if d.step not in (None, 1) or isinstance(d, FloatDistribution) and d.step else ""
-        kind = "whole numbers" if isinstance(d, IntDistribution) else "numbers"
+        whole = isinstance(d, IntDistribution)
+        step = f", step {d.step}" if d.step not in (None, 1 if whole else None) else ""
+        kind = "whole numbers" if whole else "numbers"
         return f"{kind} from {d.low} to {d.high}{', log' if d.log else ''}{step}"
 
 
@@ -235,8 +235,7 @@ class Quantiles:
 
     def stored(self, value: Any) -> Stored:
         """Return the quantile of a value; ``ValueError`` if the distribution never takes it."""
-        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-            raise ValueError(f"{value!r} is not a number")
+        value = _number(value, numbers.Real)
         if self.discrete:
             # The middle of its step, so that no rounding moves it to a neighbour.
             below, upto = float(self.frozen.cdf(value - 1)), float(self.frozen.cdf(value))
@@ -328,6 +327,22 @@ def _location(frozen: Any) -> float:
     return float(frozen.args[2] if len(frozen.args) > 2 else frozen.kwds.get("loc", 0))
 
 
+def example(dim: Dimension) -> Stored:
+    """Return some stored value of a dimension, to see what a space leads to."""
+    if options := dim.options():
+        return options[0]
+    bounds = dim.distribution
+    assert isinstance(bounds, FloatDistribution | IntDistribution)
+    return bounds.low
+
+
+def _number(value: Any, kind: type) -> Any:
+    """Return a value that is a number; a bool is none."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, kind):
+        raise ValueError(f"{value!r} is not a {'whole ' if kind is numbers.Integral else ''}number")
+    return value
+
+
 def _same(value: Any, made: Token, other: Any, known: Token) -> bool:
     """Whether two choices with one text are one choice, written twice."""
     if value is other:
@@ -336,7 +351,7 @@ def _same(value: Any, made: Token, other: Any, known: Token) -> bool:
     return made.exact and known.exact and (plain or type(value) is type(other))
 
 
-def _reading_order(text: str) -> tuple[int, float, str]:
+def _reading_order(text: Any) -> tuple[int, float, str]:
     """Sort numbers by size and before words."""
     try:
         return (0, float(text), text) if not math.isnan(float(text)) else (1, 0.0, text)

@@ -75,8 +75,8 @@ class Enumeration:
 
 
 def random_order(size: int, n: int, seed: int | None) -> Sequence[int]:
-    """Return `n` of `size` cells in random order, none twice: those that ``RandomizedSearchCV`` takes with this seed."""
-    return sample_without_replacement(size, min(n, size), random_state=check_random_state(seed))  # type: ignore[no-any-return]
+    """Return `n` of `size` cells in random order, none twice: as ``RandomizedSearchCV`` does with this seed."""
+    return sample_without_replacement(size, min(n, size), random_state=check_random_state(seed))
 
 
 class Sampling:
@@ -238,4 +238,3 @@ def _suggest(trial: Trial) -> Pick:
         raise AssertionError(f"unknown distribution {dim.distribution!r}")
 
     return pick
-

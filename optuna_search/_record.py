@@ -78,12 +78,12 @@ def encode(record: Record) -> dict[str, Any]:
     encoded: dict[str, Any] = {
         "schema": SCHEMA,
         "params": record.params,
-        "test": _encode_scores([fold and fold.test for fold in record.folds]),
+        "test": _encode_scores([fold.test if fold else None for fold in record.folds]),
         "fit_time": [fold and fold.fit_time for fold in record.folds],
         "score_time": [fold and fold.score_time for fold in record.folds],
     }
     if any(fold.train for fold in run):
-        encoded["train"] = _encode_scores([fold and fold.train for fold in record.folds])
+        encoded["train"] = _encode_scores([fold.train if fold else None for fold in record.folds])
     if any(fold.multimetric for fold in run):
         encoded["multimetric"] = True
     if any(fold.failure for fold in run):

@@ -15,6 +15,7 @@ from sklearn.base import clone
 
 from optuna_search import _samplers
 from optuna_search._compat import BaseSearchCV, Interval, constraint_complaint, effective_seed
+from optuna_search._dimensions import example
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
 from optuna_search.exceptions import InvalidRequestError, SpaceError
@@ -145,10 +146,7 @@ def _unknown_parameters(estimator: Any, space: Space) -> Iterator[str]:
     Some estimators take more than `get_params` lists, so the question is put to `set_params`.
     """
     for branch in space.branches:
-        params = {
-            name: dim.value(options[0] if (options := dim.options()) else dim.distribution.low)  # type: ignore[union-attr]
-            for name, dim in branch.dimensions.items()
-        }
+        params = {name: dim.value(example(dim)) for name, dim in branch.dimensions.items()}
         if not params:
             continue
         try:
@@ -156,12 +154,16 @@ def _unknown_parameters(estimator: Any, space: Space) -> Iterator[str]:
         except ValueError as error:
             if "Invalid parameter" in str(error):
                 yield f"param_distributions={list(branch.dimensions)} does not fit the estimator: {error}"
-        except Exception:  # noqa: BLE001, S112 - an odd set_params says what it has to say when it is fitted
-            continue
+        except Exception:
+            continue  # an estimator with a set_params of its own kind says what it has to say when it is fitted
 
 
 def _refuse_what_comes_later(search: Any) -> None:
-    given = [name for name, default in _LATER.items() if getattr(search, name) is not default and getattr(search, name) != default]
+    given = [
+        name
+        for name, default in _LATER.items()
+        if getattr(search, name) is not default and getattr(search, name) != default
+    ]
     if given:
         raise NotImplementedError(
             f"{', '.join(given)} cannot be used in this version of optuna_search; leave the default."
@@ -215,19 +217,19 @@ def initial_points(search: Any, space: AnySpace) -> list[dict[str, Any]]:
         return []
     if given == "default":
         own = search.estimator.get_params(deep=True)
-        point = {name: value for name, value in own.items() if _is_named(space, name)}
-        return [stored] if (stored := space.encode(point, strict=False)) else []
+        point = space.encode({name: value for name, value in own.items() if _is_named(space, name)}, strict=False)
+        return [point] if point else []
     if isinstance(given, str):
         raise InvalidRequestError(f"initial_params={given!r} must be a list of dicts, 'default', or None.")
     stored, complaints = [], []
-    for point in given:
-        if not isinstance(point, Mapping):
-            complaints.append(f"initial_params: {point!r} must be a dict of parameter -> value.")
+    for wanted in given:
+        if not isinstance(wanted, Mapping):
+            complaints.append(f"initial_params: {wanted!r} must be a dict of parameter -> value.")
             continue
         try:
-            stored.append(space.encode(point))
+            stored.append(space.encode(wanted))
         except ValueError as error:
-            complaints.append(f"initial_params: {dict(point)!r} is not a point of the space: {error}.")
+            complaints.append(f"initial_params: {dict(wanted)!r} is not a point of the space: {error}.")
     if complaints:
         raise InvalidRequestError(complaints)
     return stored
@@ -312,4 +314,3 @@ def _cells(search: Any, space: Space, order: str, first: list[dict[str, Any]], s
         return cells
     ahead = [next(i for i in range(size) if point.items() <= space.cell(i).point.items()) for point in first]
     return [*dict.fromkeys(ahead), *(i for i in cells if i not in set(ahead))]
-

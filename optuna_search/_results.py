@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from optuna_search._compat import format_results, warn_or_raise_about_fit_failures
-from optuna_search._record import Failure, Fold, Record
+from optuna_search._record import Fold, Record
 from optuna_search._tokens import token
 from optuna_search.exceptions import InvalidRequestError
 
@@ -136,7 +136,7 @@ def has_a_score(results: Mapping[str, Any], metric: str) -> bool:
     return bool(np.any(~np.isnan(means) & (means != np.inf)))
 
 
-def report_failed_fits(records: Sequence[Record], error_score: float) -> None:
+def report_failed_fits(records: Sequence[Record], error_score: float | str) -> None:
     """Warn once of all fits that failed, in scikit-learn's words.
 
     Raises
@@ -146,11 +146,6 @@ def report_failed_fits(records: Sequence[Record], error_score: float) -> None:
     """
     out = [{"fit_error": fold.failure.traceback if fold.failure else None} for record in records for fold in record.run]
     warn_or_raise_about_fit_failures(out, error_score)
-
-
-def first_failure(records: Sequence[Record]) -> Failure | None:
-    """Return the first failure of a fit."""
-    return next((fold.failure for record in records for fold in record.run if fold.failure), None)
 
 
 # --- the leaderboard ------------------------------------------------------------------------------------------------
@@ -323,6 +318,6 @@ class Leaderboard(Sequence[Leader]):
 
 
 def _short(value: Any, width: int) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else token(value).text
+    text = value if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else token(value).text
     text = "".join(char if char.isprintable() else "?" for char in text)
     return text if len(text) <= width else f"{text[: width - 1]}…"

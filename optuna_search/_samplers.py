@@ -79,6 +79,4 @@ def check(sampler: Any) -> str | None:
     if isinstance(sampler, str) and sampler in NAMES:
         return missing_package(sampler)
     hint = " Give an instance, not the class." if isinstance(sampler, type) else ""
-    return (
-        f"sampler={sampler!r} must be one of {', '.join(map(repr, NAMES))}, an Optuna sampler, or None.{hint}"
-    )
+    return f"sampler={sampler!r} must be one of {', '.join(map(repr, NAMES))}, an Optuna sampler, or None.{hint}"

@@ -66,12 +66,135 @@ class _Protected:
         vars(search)["storage"] = protect(value)
 
 
-class OptunaSearchCV(BaseSearchCV):  # type: ignore[misc]
-    """TO BE WRITTEN"""
+class OptunaSearchCV(BaseSearchCV):
+    """Search over the parameters of an estimator by cross-validated trials in an Optuna study.
+
+    A call of scikit-learn's ``GridSearchCV`` runs with only its class name changed, and gives the same
+    ``cv_results_``, row for row. With ``n_trials`` a sampler chooses the candidates; with ``storage`` every
+    finished trial is kept, and a search that was killed is finished by running it again.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is searched: any scikit-learn estimator, a Pipeline for instance. It is cloned for every fit.
+    param_distributions : dict, list of dict, or callable
+        The space. A dict maps each parameter to a distribution of ``optuna.distributions``, a frozen
+        ``scipy.stats`` distribution, or a sequence of choices, which may be any objects. Of a list of such
+        dicts each trial draws one and only its parameters. A callable ``space(trial) -> dict`` is Optuna's
+        define-by-run style: it calls ``trial.suggest_float``, ``suggest_int``, ``suggest_categorical`` and
+        returns what to give to ``set_params``. ``uniform``, ``loguniform`` and ``randint`` of scipy become
+        the same ranges of Optuna; any other distribution is searched on its quantiles, so that its shape is
+        the prior.
+    param_grid : dict, list of dict, or callable
+        Another name for `param_distributions`, so that a ``GridSearchCV`` call needs no other change.
+    n_trials : int, default=None
+        The number of finished trials that the *study* shall have in the end, earlier runs included.
+        None: with `n_fits` or `timeout`, as many as they allow; else a grid is searched whole; else 50,
+        which is enough for a sampler to learn from in a space of a few parameters.
+    n_fits : int, default=None
+        The same in fits of a fold. The trial in the air when it is reached is finished.
+    timeout : float, default=None
+        Seconds for the whole search. It stops between folds; the best so far is the result.
+    fit_timeout : float, default=None
+        Not in this version.
+    sampler : str or optuna.samplers.BaseSampler, default=None
+        "tpe", "random", "grid", "qmc", "cmaes", "gp", "nsgaii", "nsgaiii", "brute-force", or an Optuna
+        sampler, which is copied and never changed. "random" over lists draws without replacement, the very
+        candidates of ``RandomizedSearchCV``. "cmaes" and "gp" need a package each (extras ``cmaes``, ``gp``).
+
+        None: a grid is searched whole, in the order of ``ParameterGrid``, if `n_trials` is not given or is
+        at least its size. Everything else is searched by the tree-structured Parzen estimator [1]_ over all
+        parameters jointly; where the space is conditional (a list of dicts, a callable), over each group of
+        parameters that occur together. It needs no package and a few milliseconds a trial, and takes every
+        kind of parameter.
+    pruner, resource, min_resources, max_resources, factor
+        Not in this version; leave the defaults.
+    initial_params : list of dict or "default", default=None
+        Points to try first, complete or partial, or "default": the estimator's own values where they lie in
+        the space.
+    objectives : sequence of one str, default=None
+        The metric that the sampler pursues, where that is not the one named by `refit`. By default the
+        metric named by `refit`, else the first. Several goals: not in this version.
+    storage : str, Path, or optuna.storages.BaseStorage, default=None
+        Where trials are kept. None: in memory. A path: an SQLite file; if it ends in ``.journal``, Optuna's
+        journal file. A URL such as ``postgresql+psycopg://user:${PGPASSWORD}@host/database``: a database
+        server; ``${VAR}`` is read from the environment when connecting. A password written out is masked
+        wherever it could be seen and left out of pickles.
+    study_name : str, default=None
+        None: every ``fit`` makes a new study with a readable name of its own. With a name the study is made,
+        or continued if it is there and was measured on the same data, folds, scoring, estimator and space.
+        ``{data}`` in it becomes eight characters that stand for the data: in nested cross-validation each
+        outer fold then has a study of its own, which a rerun continues.
+    fork_of : object, default=None
+        Not in this version.
+    scoring, n_jobs, refit, cv, pre_dispatch, error_score, return_train_score
+        As in ``GridSearchCV``, with its defaults. Tasks go to joblib's configured backend one by one, so no
+        worker waits for a straggler.
+    verbose : int, default=0
+        0 prints nothing; 1 shows a progress bar on stderr; 2 a line for each trial; from 3 on the lines of
+        scikit-learn for each fold.
+    random_state : int, RandomState instance or None, default=None
+        With an int and ``n_jobs=1`` two searches give the same trials. A continued search draws new numbers.
+    callbacks : callable or list of callable, default=None
+        Called with ``(study, frozen_trial)`` after each trial, in this process; ``study.stop()`` in one of
+        them ends the search.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to array
+        As in ``GridSearchCV``, one row for each finished trial in trial order, and ``trial_number`` and
+        ``trial_state`` ("COMPLETE", "FAIL"). Times are in seconds.
+    best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, multimetric_
+        As in ``GridSearchCV``, and so are ``classes_``, ``n_features_in_``, ``feature_names_in_``.
+    top_n_ : sequence
+        The leaderboard, best first: ``top_n_[0].params``, ``top_n_(3, by="roc_auc")``, ``top_n_.to_frame()``.
+    best_trial_ : optuna.trial.FrozenTrial
+        The trial of the best row.
+    study_ : optuna.Study
+        The study, an ordinary one. What stands for an object in it is its token.
+    n_trials_ : int
+        Trials of the study that count: complete, or failed by their estimator.
+
+    Raises
+    ------
+    InvalidRequestError
+        At ``fit``, with every complaint about what was asked, before anything is fitted.
+    StudyMismatchError
+        At ``fit``, if the study of this name was measured on something else.
+    StorageError
+        If the storage cannot be opened.
+    NoResultError
+        If no trial has a usable score.
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : The same over a grid, without memory.
+
+    References
+    ----------
+    .. [1] J. Bergstra, R. Bardenet, Y. Bengio, B. Kégl, "Algorithms for Hyper-Parameter Optimization",
+       Advances in Neural Information Processing Systems 24 (2011).
+
+    Examples
+    --------
+    >>> from optuna.distributions import FloatDistribution
+    >>> from optuna_search import OptunaSearchCV
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> X, y = load_iris(return_X_y=True)
+    >>> space = {"C": FloatDistribution(1e-2, 1e3, log=True), "kernel": ["rbf", "linear"]}
+    >>> search = OptunaSearchCV(SVC(), space, n_trials=10, random_state=0).fit(X, y)
+    >>> search.n_trials_, sorted(search.best_params_)
+    (10, ['C', 'kernel'])
+    >>> bool(search.best_score_ > 0.95)
+    True
+    """
 
     _parameter_constraints = _request.CONSTRAINTS
 
     storage = _Protected()
+
+    _study: optuna.Study | None
 
     def __init__(
         self,
@@ -139,7 +262,36 @@ class OptunaSearchCV(BaseSearchCV):  # type: ignore[misc]
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> OptunaSearchCV:
-        """TO BE WRITTEN"""
+        """Search, and fit the best candidate on all data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The data, in any form that the estimator takes: NumPy, pandas, polars, SciPy sparse, a list of
+            texts; of shape (n_samples, n_samples) for a precomputed kernel.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            The target; None for unsupervised learning.
+        **params : dict of str to object
+            As in ``GridSearchCV.fit``: ``groups`` for the splitter, parameters of the estimator's ``fit`` such
+            as ``sample_weight``, and with metadata routing whatever was requested. What has the length of
+            `X` is split along with it.
+
+        Returns
+        -------
+        self : OptunaSearchCV
+            The fitted search.
+
+        Raises
+        ------
+        InvalidRequestError, StudyMismatchError, StorageError
+            Before anything is fitted.
+        NoResultError
+            If no trial has a usable score.
+        ValueError
+            If every fit failed.
+        KeyboardInterrupt
+            On Ctrl-C, with every fitted attribute set but ``best_estimator_``.
+        """
         started = time.monotonic()
         space = _request.read_space(self)
         scorers, _ = self._get_scorers()
@@ -256,9 +408,7 @@ class OptunaSearchCV(BaseSearchCV):  # type: ignore[misc]
     def _progress(self, kept: Sequence[Kept], total: int | None) -> Progress:
         values = [k.trial.value for k in kept if k.trial.value is not None]
         failed = len(kept) - len(values)
-        return Progress(
-            self.verbose, _last_step(self.estimator), total, len(kept), failed, max(values, default=None)
-        )
+        return Progress(self.verbose, _last_step(self.estimator), total, len(kept), failed, max(values, default=None))
 
     def _watch(self, store: Store, progress: Progress) -> Any:
         callbacks = _request.callbacks_of(self)
@@ -268,7 +418,12 @@ class OptunaSearchCV(BaseSearchCV):  # type: ignore[misc]
             if not callbacks:
                 return False
             trial = store.storage.get_trial(trial_id)
-            return call_callbacks(store.study, lambda: [callback(store.study, trial) for callback in callbacks] and None)
+
+            def call() -> None:
+                for callback in callbacks:
+                    callback(store.study, trial)
+
+            return call_callbacks(store.study, call)
 
         return watch
 
@@ -357,10 +512,54 @@ class OptunaSearchCV(BaseSearchCV):  # type: ignore[misc]
     def from_study(
         cls, study_name: str, storage: Any, estimator: Any, param_distributions: Any = None, **params: Any
     ) -> OptunaSearchCV:
-        """TO BE WRITTEN"""
+        """Return the results of a kept study without any data; ``fit(X, y)`` continues it.
+
+        Parameters
+        ----------
+        study_name : str
+            The name of the study.
+        storage : str, Path, or optuna.storages.BaseStorage
+            Where it is kept.
+        estimator : estimator
+            What was searched. To continue the study it must be the same, with the same parameters.
+        param_distributions : dict, list of dict, or callable, default=None
+            The space. Without it plain choices come back as they are and objects as their tokens, and ``fit``
+            asks for it.
+        **params : dict
+            Further parameters of the search; those that the scores depend on (`cv`, `scoring`,
+            `error_score`) must be the same to continue.
+
+        Returns
+        -------
+        search : OptunaSearchCV
+            With ``cv_results_``, ``top_n_``, ``best_params_`` and the like, and no ``best_estimator_``.
+
+        Raises
+        ------
+        StorageError
+            If there is no such study, or it is none of ours.
+        NoResultError
+            If it has no finished trial.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from optuna_search import OptunaSearchCV
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.svm import SVC
+        >>> X, y = load_iris(return_X_y=True)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/searches.db"
+        ...     _ = OptunaSearchCV(SVC(), {"C": [1, 10]}, storage=path, study_name="svc").fit(X, y)
+        ...     kept = OptunaSearchCV.from_study("svc", path, SVC())
+        >>> len(kept.top_n_)
+        2
+        """
         search = cls(estimator, param_distributions, storage=storage, study_name=study_name, **params)
         store = open_existing(open_storage(search.storage), study_name)
-        space = None if param_distributions is None and params.get("param_grid") is None else _request.read_space(search)
+        space = (
+            None if param_distributions is None and params.get("param_grid") is None else _request.read_space(search)
+        )
         search.n_splits_ = int(store.header()["fingerprint"]["splits"]["folds"])
         search._publish(store, space)
         return search
@@ -395,4 +594,3 @@ def _without_password(storage: BaseStorage) -> Any:
     """Return a storage as a pickle may hold it."""
     url = getattr(getattr(storage, "_backend", storage), "url", None)
     return SecretURL(url, secret=False) if isinstance(url, str) and mask(url) != url else storage
-

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from optuna_search._dimensions import Choices, Dimension, Range, Stored, dimension, iterate_options
+from optuna_search._dimensions import Choices, Dimension, Range, Stored, dimension, example, iterate_options
 from optuna_search._tokens import code_digest, token
 from optuna_search.exceptions import SpaceError
 
@@ -93,7 +93,8 @@ class Space:
 
     @cached_property
     def _branch_choice(self) -> Choices:
-        return Choices.of([branch.label for branch in self.branches])
+        labels = tuple(branch.label for branch in self.branches)
+        return Choices(labels, labels)
 
     @property
     def is_grid(self) -> bool:
@@ -122,10 +123,11 @@ class Space:
     def cell(self, index: int) -> Candidate:
         """Return the candidate with this index, in the order of ``ParameterGrid``."""
         for branch in self.branches:
-            assert branch.size is not None and branch.options is not None
+            assert branch.size is not None
             if index < branch.size:
                 break
             index -= branch.size
+        assert branch.options is not None
         stored = iterate_options(branch.options, index)
         point = {
             dim.stored_name(branch.names[name]): value
@@ -191,7 +193,11 @@ class Space:
             {name: dim.describe() for name, dim in branch.dimensions.items()}
             for branch in sorted(self.branches, key=lambda branch: branch.label)
         ]
-        return described[0] if len(described) == 1 else dict(zip(sorted(b.label for b in self.branches), described, strict=True))
+        return (
+            described[0]
+            if len(described) == 1
+            else dict(zip(sorted(b.label for b in self.branches), described, strict=True))
+        )
 
 
 @dataclass(frozen=True)
@@ -254,8 +260,7 @@ class FunctionSpace:
                     return stored[name]
                 except ValueError as error:
                     problems.append(f"{name}: {error}")
-            options = dim.options()
-            return options[0] if options else dim.distribution.low  # type: ignore[attr-defined]
+            return example(dim)
 
         self.draw(pick)
         problems += [f"{name!r} is not asked for by {self._name}" for name in point if name not in stored]

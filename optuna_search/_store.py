@@ -25,7 +25,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _owner, _record
-from optuna_search._compat import quiet_optuna
+from optuna_search._compat import quiet_optuna, trial_number
 from optuna_search._fingerprint import differences
 from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, Record
 from optuna_search._space import Candidate
@@ -86,7 +86,7 @@ class Store:
             user_attrs={CLAIM: _owner.claim()},
         )
         trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
-        return trial_id, self.storage.get_trial_number_from_id(trial_id)
+        return trial_id, trial_number(self.storage, trial_id)
 
     def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> None:
         """Write the record and the end of a trial: complete with its value, or failed with its reason."""
@@ -273,4 +273,3 @@ def warn_of_foreign_trials(store: Store) -> None:
             ForeignTrialsWarning,
             stacklevel=2,
         )
-

@@ -88,7 +88,9 @@ class Backend:
     twice for one task (dask's failures), so a task counts once, when it leaves `_flying`.
     """
 
-    def __init__(self, door: ParallelDoor, evaluation: Evaluation, pre_dispatch: int | str | None, folder: Path) -> None:
+    def __init__(
+        self, door: ParallelDoor, evaluation: Evaluation, pre_dispatch: int | str | None, folder: Path
+    ) -> None:
         self.n_workers = door.n_workers
         self._door = door
         self._room = min(ahead(pre_dispatch, door.n_workers), door.n_workers + LOOK_AHEAD)
@@ -213,7 +215,7 @@ def _read(path: str) -> Evaluation:
         with open(path, "rb") as file:
             whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         buffers = [whole[start : start + length] for start, length in sizes]
-    return pickle.loads(head, buffers=buffers)  # type: ignore[no-any-return]
+    return pickle.loads(head, buffers=buffers)
 
 
 @contextlib.contextmanager

@@ -40,11 +40,12 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import make_scorer, mean_absolute_error, mean_squared_error
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, LeaveOneGroupOut, ShuffleSplit
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, LeaveOneGroupOut, LeaveOneOut, ShuffleSplit
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier, KNeighborsRegressor
@@ -141,9 +142,14 @@ def assert_trials_make_sense(results):
     assert len(numbers) == len(results["params"])
     assert np.issubdtype(numbers.dtype, np.integer)
     assert np.all(np.diff(numbers) >= 0)
-    scores = np.column_stack([value for key, value in results.items() if re.match(r"split\d+_test_", key)])
-    states = ["FAIL" if missing else "COMPLETE" for missing in np.isnan(scores).any(axis=1)]
-    assert list(results["trial_state"]) == states
+    # A trial is complete by the metric that is pursued, so a missing score of another one does not make it fail.
+    folds = {}
+    for key, value in results.items():
+        if found := re.match(r"split\d+_test_(.*)", key):
+            folds.setdefault(found[1], []).append(np.isnan(value))
+    missing = np.column_stack([np.any(metric, axis=0) for metric in folds.values()])
+    for state, row in zip(results["trial_state"], missing, strict=True):
+        assert state in (["FAIL"] if row.all() else ["COMPLETE", "FAIL"] if row.any() else ["COMPLETE"])
 
 
 def assert_same_array(ours, theirs):
@@ -443,6 +449,11 @@ def one_failing_scorer_of_two():
     return Case(KnownScore(), {"x": [0, 2, 1]}, X_CLASSES, Y_CLASSES, search)
 
 
+def first_of_two_scorers_always_failing_without_refit():
+    search = {"scoring": {"fails": failing_score, "works": accuracy}, "refit": False}
+    return Case(KnownScore(), {"x": [2, 3]}, X_CLASSES, Y_CLASSES, search)
+
+
 def nan_scores_without_an_error():
     return Case(ScoresOddly(), {"x": [1.0, np.nan, 2.0]}, X_CLASSES, Y_CLASSES, {"return_train_score": True})
 
@@ -607,9 +618,7 @@ def estimators_among_the_choices():
 
 
 def choices_of_mixed_types():
-    return Case(
-        KnownScore(), {"choice": [None, True, 1, 1.0, "1", False, 0, np.float64(1.0), "None"]}, X_CLASSES, Y_CLASSES
-    )
+    return Case(KnownScore(), {"choice": [None, True, 1, 1.0, "1", False, 0, "None"]}, X_CLASSES, Y_CLASSES)
 
 
 def choices_that_are_equal_numbers():
@@ -660,6 +669,102 @@ def estimator_that_warns():
     return Case(WarnsInFit(), {"x": [0, 1]}, X_CLASSES, Y_CLASSES)
 
 
+def score_as_an_integer(estimator, X, y):
+    return int(np.sum(estimator.predict(X) == y))
+
+
+def score_as_a_numpy_number(estimator, X, y):
+    return np.float32(np.mean(estimator.predict(X) == y))
+
+
+def scores_as_numpy_numbers(estimator, X, y):
+    return {"n": np.int64(np.sum(estimator.predict(X) == y)), "share": np.float32(np.mean(estimator.predict(X) == y))}
+
+
+def scores_that_are_integers():
+    return Case(TREE, {"max_depth": [1, 2]}, X_CLASSES, Y_CLASSES, {"scoring": score_as_an_integer})
+
+
+def scores_that_are_single_precision():
+    return Case(TREE, {"max_depth": [1, 2]}, X_CLASSES, Y_CLASSES, {"scoring": score_as_a_numpy_number})
+
+
+def scores_that_are_numpy_numbers_in_a_dict():
+    search = {"scoring": scores_as_numpy_numbers, "refit": "n", "return_train_score": True}
+    return Case(TREE, {"max_depth": [1, 2]}, X_CLASSES, Y_CLASSES, search)
+
+
+def first_candidate_of_a_callable_that_returns_a_dict_failing():
+    search = {"scoring": two_scores, "refit": "right", "error_score": 0.25}
+    return Case(FailsOn(bad=(0,)), {"x": [0, 1]}, X_CLASSES, Y_CLASSES, search)
+
+
+def more_than_two_dimensions():
+    grid = {"x": [1, 2]}
+    return Case(KnownScore(), grid, X_CLASSES.reshape(60, 5, 1), Y_CLASSES, {"scoring": accuracy})
+
+
+def missing_values_in_the_data():
+    X = X_CLASSES.copy()
+    X[::7, 0] = np.nan
+    pipe = make_pipeline(SimpleImputer(), LogisticRegression())
+    return Case(pipe, {"simpleimputer__strategy": ["mean", "median"]}, X, Y_CLASSES)
+
+
+def data_in_column_order_and_single_precision():
+    return Case(TREE, {"max_depth": [1, 2]}, np.asfortranarray(X_CLASSES, dtype=np.float32), Y_CLASSES)
+
+
+def target_in_a_column():
+    return Case(Ridge(), {"alpha": [0.1, 1.0]}, X_NUMBERS, Y_NUMBERS[:, None])
+
+
+def weights_and_groups_in_tables():
+    fit = {"groups": pd.Series(GROUPS).astype(str), "sample_weight": pd.Series(WEIGHTS, index=np.arange(60)[::-1])}
+    return Case(TREE, {"max_depth": [1, 2]}, X_CLASSES, Y_CLASSES, {"cv": GroupKFold(3)}, fit)
+
+
+def weights_that_are_none():
+    return Case(TREE, {"max_depth": [1, 2]}, X_CLASSES, Y_CLASSES, {}, {"sample_weight": None, "groups": None})
+
+
+def fit_parameters_that_are_no_arrays():
+    return Case(TREE, {"max_depth": [1, 2]}, X_CLASSES, Y_CLASSES, {}, {"check_input": True})
+
+
+def one_sample_left_out():
+    search = {"cv": LeaveOneOut(), "scoring": "neg_mean_absolute_error"}
+    return Case(Ridge(), {"alpha": [0.1, 1.0]}, X_NUMBERS[:9], Y_NUMBERS[:9], search)
+
+
+def folds_as_masks():
+    folds = [(k != GROUPS, k == GROUPS) for k in range(3)]
+    return Case(TREE, {"max_depth": [1, 2]}, X_CLASSES, Y_CLASSES, {"cv": folds})
+
+
+def folds_that_overlap():
+    folds = [(np.arange(40), np.arange(30, 60)), (np.arange(20, 60), np.arange(40))]
+    return Case(TREE, {"max_depth": [1, 2]}, X_CLASSES, Y_CLASSES, {"cv": folds})
+
+
+def all_tasks_sent_at_once():
+    return Case(TREE, {"max_depth": [1, 2, 3]}, X_CLASSES, Y_CLASSES, {"pre_dispatch": "all"})
+
+
+def one_task_sent_at_a_time():
+    return Case(TREE, {"max_depth": [1, 2, 3]}, X_CLASSES, Y_CLASSES, {"pre_dispatch": 1})
+
+
+def parameters_that_have_to_be_set_in_order():
+    pipe = Pipeline([("clf", LogisticRegression())])
+    grid = {"clf__max_depth": [1, 2], "clf": [DecisionTreeClassifier(random_state=0)]}
+    return Case(pipe, grid, X_CLASSES, Y_CLASSES)
+
+
+def the_best_of_many_equal_rows():
+    return Case(KnownScore(), {"peak": [1.0, 1, True], "x": [3, 3.0]}, X_CLASSES, Y_CLASSES)
+
+
 CASES = [
     classifier,
     classifier_with_train_scores,
@@ -700,6 +805,7 @@ CASES = [
     failing_scorer_with_nan,
     failing_scorer_with_a_number,
     one_failing_scorer_of_two,
+    first_of_two_scorers_always_failing_without_refit,
     nan_scores_without_an_error,
     minus_infinity_as_a_score,
     groups,
@@ -742,6 +848,24 @@ CASES = [
     choices_that_the_estimator_changes,
     estimator_with_its_own_generator,
     estimator_that_warns,
+    scores_that_are_integers,
+    scores_that_are_single_precision,
+    scores_that_are_numpy_numbers_in_a_dict,
+    first_candidate_of_a_callable_that_returns_a_dict_failing,
+    more_than_two_dimensions,
+    missing_values_in_the_data,
+    data_in_column_order_and_single_precision,
+    target_in_a_column,
+    weights_and_groups_in_tables,
+    weights_that_are_none,
+    fit_parameters_that_are_no_arrays,
+    one_sample_left_out,
+    folds_as_masks,
+    folds_that_overlap,
+    all_tasks_sent_at_once,
+    one_task_sent_at_a_time,
+    parameters_that_have_to_be_set_in_order,
+    the_best_of_many_equal_rows,
 ]
 
 

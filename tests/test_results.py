@@ -3,6 +3,7 @@
 import collections.abc
 import functools
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -358,6 +359,16 @@ def test_a_score_that_is_nan_or_plus_infinity_never_wins(sampler, odd):
     assert search.top_n_[0].score == 2.0
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_a_search_in_which_no_score_may_win_says_so(odd):
+    search = OptunaSearchCV(ScoresOddly(), {"x": [odd]}, sampler="random", n_trials=1, cv=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises((ValueError, RuntimeError), match="NaN or infinite"):
+            search.fit(X, Y)
+    assert not hasattr(search, "best_estimator_")
+
+
 def test_minus_infinity_is_the_worst_score():
     search = OptunaSearchCV(ScoresOddly(), {"x": [1.0, -np.inf, 2.0]}, sampler="tpe", n_trials=3, cv=2, random_state=0)
     with warnings.catch_warnings():
@@ -447,7 +458,10 @@ def test_the_leaderboard_shows_itself_as_a_text_table():
     header = lines[0].lower()
     assert "rank" in header and "x" in header and "choice" in header and "low" in header
     for entry, line in zip(board, lines[-6:], strict=True):
-        assert str(entry.rank) in line and f"{entry.score:.2f}"[:-1] in line and entry.params["choice"] in line
+        numbers = [float(word) for word in line.split() if re.fullmatch(r"-?[\d.]+", word)]
+        assert entry.rank in numbers and entry.trial_number in numbers and entry.params["choice"] in line
+        for value in (entry.score, entry.metrics["low"], entry.params["x"]):
+            assert np.isclose(numbers, value, atol=1e-3).any()
 
 
 def test_the_leaderboard_shows_itself_as_html_and_escapes_what_it_shows():

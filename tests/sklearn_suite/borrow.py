@@ -40,7 +40,32 @@ def import_on_stand_ins(module_name: str) -> ModuleType:
     sys.modules.pop(module_name, None)
     with _stand_ins_everywhere(), warnings.catch_warnings():
         warnings.simplefilter("default")  # an old scikit-learn may use what a new NumPy or SciPy deprecates
-        return importlib.import_module(module_name)
+        module = importlib.import_module(module_name)
+        for test in _tests_in(module).values():
+            _bring_its_marks(test, module)
+    return module
+
+
+def _tests_in(module: ModuleType) -> dict[str, FunctionType]:
+    functions = inspect.getmembers(module, inspect.isfunction)
+    return {name: function for name, function in functions if name.startswith("test")}
+
+
+def _bring_its_marks(test: FunctionType, module: ModuleType) -> None:
+    # The test will leave its module, and would leave the module's marks behind.
+    of_module = getattr(module, "pytestmark", [])
+    of_module = of_module if isinstance(of_module, list) else [of_module]
+    of_test = getattr(test, "pytestmark", [])
+    test.pytestmark = [_with_a_list(mark) for mark in of_test] + [mark.mark for mark in of_module]
+
+
+def _with_a_list(mark: pytest.Mark) -> pytest.Mark:
+    # Some parameters come from a generator, which would ask for all estimators when ours are no longer all there are.
+    # pytest deprecates it, too, which is an error under our settings.
+    if mark.name != "parametrize" or isinstance(mark.args[1], list | tuple):
+        return mark
+    names, values = mark.args
+    return pytest.mark.parametrize(names, list(values), **mark.kwargs).mark
 
 
 @contextmanager
@@ -78,31 +103,12 @@ def runs_on_a_stand_in(test: FunctionType) -> bool:
 def borrow_tests(module: ModuleType, wanted: Callable[[FunctionType], bool] = lambda test: True) -> dict[str, object]:
     """Those tests of the module that are wanted and not left out, and the fixtures that they ask for, by name."""
     tests = {
-        name: _with_its_marks(test, module)
-        for name, test in vars(module).items()
-        if name.startswith("test") and inspect.isfunction(test)
-        if f"{module.__name__}::{name}" not in LEFT_OUT
+        name: test
+        for name, test in _tests_in(module).items()
+        if wanted(test) and f"{module.__name__}::{name}" not in LEFT_OUT
     }
-    tests = {name: test for name, test in tests.items() if wanted(test)}
     asked_for = {name for test in tests.values() for name in inspect.signature(test).parameters}
     return {name: value for name, value in vars(module).items() if name in asked_for} | tests
-
-
-def _with_its_marks(test: FunctionType, module: ModuleType) -> FunctionType:
-    # The test leaves its module, and would leave the module's marks behind.
-    of_module = getattr(module, "pytestmark", [])
-    of_module = of_module if isinstance(of_module, list) else [of_module]
-    of_test = getattr(test, "pytestmark", [])
-    test.pytestmark = [_with_a_list(mark) for mark in of_test] + [getattr(mark, "mark", mark) for mark in of_module]
-    return test
-
-
-def _with_a_list(mark: pytest.Mark) -> pytest.Mark:
-    # pytest deprecates generators as parameters, which is an error under our settings.
-    if mark.name != "parametrize":
-        return mark
-    names, values = mark.args
-    return pytest.mark.parametrize(names, list(values), **mark.kwargs).mark
 
 
 def modules_that_name_a_search() -> list[str]:

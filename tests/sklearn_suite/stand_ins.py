@@ -1,7 +1,9 @@
 """The classes that stand in for GridSearchCV and RandomizedSearchCV."""
 
+from inspect import signature
+from typing import ClassVar
+
 import numpy as np
-from sklearn.model_selection import RandomizedSearchCV
 
 from optuna_search import OptunaSearchCV
 
@@ -11,7 +13,6 @@ class RandomOptunaSearchCV(OptunaSearchCV):
     # set its parameters and ask for its name.
 
     __doc__ = OptunaSearchCV.__doc__  # they read the attributes in it
-    _parameter_constraints = RandomizedSearchCV._parameter_constraints
 
     def __init__(
         self,
@@ -50,6 +51,12 @@ class RandomOptunaSearchCV(OptunaSearchCV):
         self.n_trials = self.n_iter  # which set_params may have changed
         return super().fit(X, y, **params)
 
+    # Our own constraints, without the parameters that it has not. A wrong n_iter is called a wrong n_trials.
+    _parameter_constraints: ClassVar = {
+        name: OptunaSearchCV._parameter_constraints.get(name, "no_validation")
+        for name in list(signature(__init__).parameters)[1:]
+    }
+
 
 STAND_INS = {"GridSearchCV": OptunaSearchCV, "RandomizedSearchCV": RandomOptunaSearchCV}
 
@@ -76,6 +83,8 @@ def with_nothing_added(search_class):
             return self
 
         def __dir__(self):
-            return [name for name in super().__dir__() if name not in ADDED_ATTRIBUTES]
+            # Not from super(), which asks for each attribute first: those of ours need the columns of ours.
+            known = set(object.__dir__(self)) - ADDED_ATTRIBUTES
+            return [name for name in known if hasattr(self, name)]
 
     return Bare
