@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import joblib
 import numpy as np
 import optuna
 import sklearn
@@ -124,7 +125,10 @@ def describe_data(data: Any) -> Any:
         array = np.asarray(data)
     except ValueError:  # ragged
         array = np.empty(len(data), dtype=object)
-        array[:] = list(data)
+        for place, part in enumerate(data):
+            array[place] = part
+    except (TypeError, RuntimeError):  # on another device
+        return {"type": type(data).__qualname__, "values": joblib.hash(data)}
     return {"shape": list(array.shape), "dtype": str(array.dtype), "values": _array_digest(array)}
 
 

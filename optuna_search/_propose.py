@@ -92,7 +92,8 @@ class Sampling:
         with quiet_optuna():
             self._study = optuna.create_study(direction="maximize", sampler=sampler, pruner=optuna.pruners.NopPruner())
         self._sampler = sampler
-        self._random = RandomSampler(seed=seed)
+        # Another seed than the sampler's: a random sampler's own numbers would all be known already.
+        self._random = RandomSampler(seed=None if seed is None else (seed + 1) % 2**32)
         self._known: dict[str, float | None] = {}  # candidate -> its score; None while in the air or failed
         self._shadows: dict[int, int] = {}  # number of a trial in the air -> its number in the shadow study
         self._keys: dict[int, str] = {}

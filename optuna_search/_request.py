@@ -134,10 +134,19 @@ def _space_complaints(search: Any, space: AnySpace) -> Iterator[str]:
         yield "sampler='grid' needs a space with an end: choices, whole numbers, ranges with a step."
     if isinstance(space, Space):
         yield from _unknown_parameters(search.estimator, space)
+    if search.objectives and (metrics := _metrics(search.scoring)) and search.objectives[0] not in metrics:
+        yield f"objectives={search.objectives!r} is not a metric of scoring; there are {', '.join(metrics)}."
     try:
         initial_points(search, space)
     except InvalidRequestError as error:
         yield from error.complaints
+
+
+def _metrics(scoring: Any) -> list[str]:
+    """Return the names that the metrics of a search go by, as far as they are known."""
+    if isinstance(scoring, list | tuple | dict):
+        return [str(name) for name in scoring]
+    return [] if callable(scoring) else ["score", *([scoring] if scoring else [])]
 
 
 def _unknown_parameters(estimator: Any, space: Space) -> Iterator[str]:

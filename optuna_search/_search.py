@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +28,7 @@ from optuna_search._compat import (
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import data_digest, fingerprint, versions
-from optuna_search._record import Fold, Record
+from optuna_search._record import CLAIM, Fold, Record
 from optuna_search._results import (
     Leaderboard,
     Row,
@@ -313,9 +314,11 @@ class OptunaSearchCV(BaseSearchCV):
         try:
             self._search(store, space, evaluation, context, started)
         except KeyboardInterrupt:
-            self._publish(store, space, interrupted=True)
+            self._publish(store, space)
             raise
+        report_failed_fits([k.record for k in store.kept()], self.error_score)
         self._publish(store, space)
+        self._require_a_result()
         if self.refit:
             self._refit(X, y, routed.estimator.fit, context, about)
         context.call_on_fit_task_end(**about)
@@ -380,10 +383,11 @@ class OptunaSearchCV(BaseSearchCV):
 
     def _search(self, store: Store, space: AnySpace, evaluation: Evaluation, context: Any, started: float) -> None:
         kept = store.kept()
-        keys = {k.trial.number: _key(space, k) for k in kept}
+        trials = store.trials()
+        keys = {t.number: space.candidate(t.params).key for t in trials if CLAIM in t.user_attrs}
         budget = _request.budget_of(self, space, started)
         proposals = _request.proposals_of(self, space, len(kept))
-        proposals.observe(store.news(at_once=True), keys)
+        proposals.observe(trials, keys)
         n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
@@ -417,7 +421,7 @@ class OptunaSearchCV(BaseSearchCV):
             progress.update(number, verdict, sum(fold.fit_time + fold.score_time for fold in record.run))
             if not callbacks:
                 return False
-            trial = store.storage.get_trial(trial_id)
+            trial = copy.deepcopy(store.storage.get_trial(trial_id))
 
             def call() -> None:
                 for callback in callbacks:
@@ -429,41 +433,44 @@ class OptunaSearchCV(BaseSearchCV):
 
     # --- after the last one ---
 
-    def _publish(self, store: Store, space: AnySpace | None, *, interrupted: bool = False) -> None:
-        """Set every fitted attribute but the refitted estimator."""
+    def _publish(self, store: Store, space: AnySpace | None) -> None:
+        """Set every fitted attribute but the refitted estimator, as far as there is something to set."""
         kept = store.kept()
-        records = [k.record for k in kept]
         self._study, self._study_name = store.study, store.study.study_name
         self.n_trials_ = len(kept)
         if not kept:
-            if not interrupted:
-                raise NoResultError(self._nothing_finished())
             return
-        if not interrupted:
-            report_failed_fits(records, self.error_score)
+        records = [k.record for k in kept]
         rows = [Row(k.trial.number, k.trial.state.name, _params(space, k), k.record) for k in kept]
         self.multimetric_ = is_multimetric(records)
-        results = cv_results(rows, self.n_splits_, self._error_score, self.return_train_score)
-        self._publish_best(results, records, kept)
-        self.cv_results_ = results
-
-    def _nothing_finished(self) -> str:
-        return f"Not one trial was finished before the search ended (timeout={self.timeout!r}); give it more time."
-
-    def _publish_best(self, results: dict[str, Any], records: Sequence[Record], kept: Sequence[Kept]) -> None:
+        self.cv_results_ = results = cv_results(rows, self.n_splits_, self._error_score, self.return_train_score)
         scored = next((fold for record in records for fold in record.run if fold.test), None)
-        self._metric = self._metric_of(scored) if scored else metrics_of(records)[0]
-        by = self.refit if self.multimetric_ and isinstance(self.refit, str) else self._metric
-        if not callable(self.refit) and not has_a_score(results, by):
-            raise NoResultError(
-                f"Not one of {len(kept)} trials has a score that can win: every mean of {by!r} is NaN or infinite."
-            )
-        if self.refit or not self.multimetric_:
-            self.best_index_ = self._select_best_index(self.refit, by, results)
+        metric = self._metric_of(scored) if scored else metrics_of(records)[0]
+        self._metric = self.refit if self.multimetric_ and isinstance(self.refit, str) else metric
+        if (self.refit or not self.multimetric_) and (callable(self.refit) or has_a_score(results, self._metric)):
+            self.best_index_ = self._select_best_index(self.refit, self._metric, results)
             if not callable(self.refit):
-                self.best_score_ = results[f"mean_test_{by}"][self.best_index_]
+                self.best_score_ = results[f"mean_test_{self._metric}"][self.best_index_]
             self.best_params_ = results["params"][self.best_index_]
             self.best_trial_ = kept[int(self.best_index_)].trial
+
+    def _require_a_result(self) -> None:
+        """Refuse to end well where there is no score.
+
+        Raises
+        ------
+        NoResultError
+            If no trial has a score that can win.
+        """
+        if not self.n_trials_:
+            raise NoResultError(
+                f"Not one trial was finished before the search ended (timeout={self.timeout!r}); give it more time."
+            )
+        if not callable(self.refit) and not has_a_score(self.cv_results_, self._metric):
+            raise NoResultError(
+                f"Not one of {self.n_trials_} trials has a score that can win: every mean of {self._metric!r} is "
+                "NaN or infinite."
+            )
 
     def _refit(self, X: Any, y: Any, fit_params: Mapping[str, Any], context: Any, about: dict[str, Any]) -> None:
         """Fit the best candidate on all data."""
@@ -497,7 +504,7 @@ class OptunaSearchCV(BaseSearchCV):
         if "_study" not in vars(self):
             raise AttributeError(f"{type(self).__name__} object has no attribute 'study_': it is not fitted.")
         if self._study is None:  # it went through a pickle
-            self._study = open_existing(open_storage(self.storage), self._study_name).study
+            self._study = open_existing(open_storage(self.storage, to_read=True), self._study_name).study
         return self._study
 
     def __getstate__(self) -> dict[str, Any]:
@@ -556,12 +563,13 @@ class OptunaSearchCV(BaseSearchCV):
         2
         """
         search = cls(estimator, param_distributions, storage=storage, study_name=study_name, **params)
-        store = open_existing(open_storage(search.storage), study_name)
+        store = open_existing(open_storage(search.storage, to_read=True), study_name)
         space = (
             None if param_distributions is None and params.get("param_grid") is None else _request.read_space(search)
         )
         search.n_splits_ = int(store.header()["fingerprint"]["splits"]["folds"])
         search._publish(store, space)
+        search._require_a_result()
         return search
 
 
@@ -576,11 +584,6 @@ def _last_step(estimator: Any) -> str:
     while hasattr(estimator, "steps") and estimator.steps and hasattr(estimator.steps[-1][1], "fit"):
         estimator = estimator.steps[-1][1]
     return type(estimator).__name__
-
-
-def _key(space: AnySpace, kept: Kept) -> str:
-    """Return the key of the candidate of an earlier trial."""
-    return space.key_of(kept.record.params, kept.trial.params)
 
 
 def _params(space: AnySpace | None, kept: Kept) -> dict[str, Any]:

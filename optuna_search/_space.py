@@ -147,9 +147,15 @@ class Space:
         branch = next((b for b in self.branches if b.label == label), self.branches[0])
         return {name: branch.dimensions[name].from_kept(value) for name, value in kept.items()}
 
-    def key_of(self, kept: Mapping[str, Any], point: Mapping[str, Stored]) -> str:
-        """Return the key of the candidate that a trial was, from what the record and the study keep of it."""
-        return _key(kept)
+    def candidate(self, point: Mapping[str, Stored]) -> Candidate:
+        """Return the candidate that Optuna stored.
+
+        Raises
+        ------
+        KeyError
+            If it is not a point of this space.
+        """
+        return self.draw(lambda name, _: point[name])
 
     def encode(self, point: Mapping[str, Any], *, strict: bool = True) -> dict[str, Stored]:
         """Return what Optuna stores for a complete or partial point.
@@ -229,18 +235,18 @@ class FunctionSpace:
         )
 
     def decode(self, kept: Mapping[str, Any], point: Mapping[str, Stored]) -> dict[str, Any]:
-        """Return what the estimator got, by calling the function with the choices that were made then.
+        """Return what the estimator got; KeyError as `candidate`."""
+        return self.candidate(point).params
+
+    def candidate(self, point: Mapping[str, Stored]) -> Candidate:
+        """Return the candidate that Optuna stored, by calling the function with the choices that were made then.
 
         Raises
         ------
         KeyError
             If the function asks for something else today.
         """
-        return self.draw(lambda name, _: point[name]).params
-
-    def key_of(self, kept: Mapping[str, Any], point: Mapping[str, Stored]) -> str:
-        """Return the key of the candidate that a trial was, from what the record and the study keep of it."""
-        return self.draw(lambda name, _: point[name]).key
+        return self.draw(lambda name, _: point[name])
 
     def encode(self, point: Mapping[str, Any], *, strict: bool = True) -> dict[str, Stored]:
         """Return what Optuna stores for the points of the names that the function asks for.

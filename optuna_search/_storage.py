@@ -19,7 +19,7 @@ BUSY_TIMEOUT = 60
 CONNECT_TIMEOUT = 8
 
 
-def open_storage(given: Any) -> BaseStorage:
+def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     """Return the Optuna storage that a user's value stands for.
 
     Parameters
@@ -27,6 +27,8 @@ def open_storage(given: Any) -> BaseStorage:
     given : None, str, Path, or optuna.storages.BaseStorage
         None is memory; a path is an SQLite file, or a journal file if it ends in ``.journal``; anything with
         ``://`` is the URL of a database.
+    to_read : bool
+        Whether something is expected there already, so that a file must not be made.
 
     Raises
     ------
@@ -43,6 +45,10 @@ def open_storage(given: Any) -> BaseStorage:
         if "://" in text or text.startswith("${"):
             return _open_url(expand(text))
         path = Path(text).expanduser().absolute()
+        if to_read and not path.exists():
+            raise StorageError(f"storage={shown!r}: there is no file {path}.")
+        if not path.parent.is_dir():
+            raise StorageError(f"storage={shown!r}: there is no folder {path.parent}.")
         if path.suffix == ".journal":
             return JournalStorage(JournalFileBackend(str(path)))
         return _open_url(f"sqlite:///{path}")

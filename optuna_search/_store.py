@@ -12,7 +12,6 @@ storage is ever unpickled, and a draw does not read the whole history again.
 from __future__ import annotations
 
 import datetime
-import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,9 +31,6 @@ from optuna_search._space import Candidate
 from optuna_search.exceptions import ForeignTrialsWarning, StorageError, StudyMismatchError, VersionWarning
 
 ABANDONED = "abandoned"
-
-#: Looking what others wrote may take this share of the time at most.
-READING_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -70,10 +66,6 @@ class Store:
         self.storage = storage
         self.study = optuna.Study(study_name=study_name, storage=storage)
         self.study_id = storage.get_study_id_from_name(study_name)
-        self._unfinished: set[int] = set()
-        self._frontier = 0
-        self._read_at = -float("inf")
-        self._read_cost = 0.0
 
     # --- one trial ---
 
@@ -106,7 +98,7 @@ class Store:
 
     def release_the_dead(self) -> int:
         """Give up the trials whose owners are known to be dead, and return how many there were."""
-        running = [t for t in self._trials() if t.state == TrialState.RUNNING]
+        running = [t for t in self.trials() if t.state == TrialState.RUNNING]
         dead = [t for t in running if _owner.is_dead(t.user_attrs.get(CLAIM))]
         for trial in dead:
             self.release(trial._trial_id, ABANDONED)
@@ -114,37 +106,17 @@ class Store:
 
     # --- all trials ---
 
-    def _trials(self) -> list[FrozenTrial]:
+    def trials(self) -> list[FrozenTrial]:
+        """Return every trial of the study, whatever its state and whoever made it."""
         return self.storage.get_all_trials(self.study_id, deepcopy=False)
 
     def kept(self) -> list[Kept]:
         """Return every finished trial that counts, in trial order."""
-        return [Kept(t, _record.decode(t.user_attrs[RECORD])) for t in self._trials() if counts(t)]
-
-    def news(self, *, at_once: bool = False) -> list[FrozenTrial]:
-        """Return the trials that began or ended since the last call, whoever ran them.
-
-        Parameters
-        ----------
-        at_once : bool
-            Whether to look now. If not, a look that would take too much of the time is put off.
-        """
-        started = time.monotonic()
-        if not at_once and started - self._read_at < self._read_cost / READING_SHARE:
-            return []
-        trials = self._trials()
-        new = [trials[n] for n in sorted(self._unfinished) if trials[n].state.is_finished()]
-        new += trials[self._frontier :]
-        self._frontier = len(trials)
-        self._unfinished -= {t.number for t in new}
-        self._unfinished |= {t.number for t in new if not t.state.is_finished()}
-        self._read_at = time.monotonic()
-        self._read_cost = self._read_at - started
-        return new
+        return [Kept(t, _record.decode(t.user_attrs[RECORD])) for t in self.trials() if counts(t)]
 
     def foreign(self) -> int:
         """Return how many trials were put into the study by something else than this library."""
-        return sum(RECORD not in t.user_attrs and CLAIM not in t.user_attrs for t in self._trials())
+        return sum(RECORD not in t.user_attrs and CLAIM not in t.user_attrs for t in self.trials())
 
     def header(self) -> dict[str, Any]:
         """Return what is kept of the study itself."""
@@ -191,7 +163,7 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
         except DuplicatedStudyError:
             store = Store(storage, study_name)
     attrs = storage.get_study_user_attrs(store.study_id)
-    if not attrs and not store._trials():
+    if not attrs and not store.trials():
         # Whoever made it was killed before the first word, or is about to write the same one.
         storage.set_study_user_attr(store.study_id, RECORD, header.encode())
         return store

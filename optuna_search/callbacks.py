@@ -37,6 +37,7 @@ class Progress:
                 total=total, initial=done, desc=name, unit="trial", file=sys.stderr, dynamic_ncols=True, smoothing=0.1
             )
             self._show()
+            self._bar.refresh()
 
     def update(self, number: int, verdict: Verdict, seconds: float) -> None:
         """Take in that a trial has ended."""
@@ -45,8 +46,8 @@ class Progress:
         if verdict.value is not None and (self._best is None or verdict.value > self._best):
             self._best = verdict.value
         if self._bar is not None:
-            self._bar.update()
             self._show()
+            self._bar.update()
         elif self._verbose > 1:
             outcome = f"failed: {verdict.failure}" if verdict.value is None else f"score {verdict.value:.6g}"
             of = f"/{self._total}" if self._total is not None else ""
@@ -56,7 +57,7 @@ class Progress:
     def _show(self) -> None:
         parts = [f"best {self._best:.4f}"] if self._best is not None else []
         parts += [f"{self._failed} failed"] if self._failed else []
-        self._bar.set_postfix_str(", ".join(parts))
+        self._bar.set_postfix_str(", ".join(parts), refresh=False)
 
     def close(self) -> None:
         """Leave the bar as it stands."""

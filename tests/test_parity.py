@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -429,6 +430,10 @@ def candidates_failing_for_different_reasons():
     return Case(FailsOn(bad=(1, 2)), {"x": [3, 1, 2, 0]}, X_CLASSES, Y_CLASSES)
 
 
+def many_candidates_failing_first():
+    return Case(FailsOn(bad=tuple(range(14))), {"x": list(range(16))}, X_CLASSES, Y_CLASSES, {"cv": 2})
+
+
 def candidate_failing_on_some_folds():
     X = X_CLASSES.copy()
     X[0, 0] = 1000.0
@@ -801,6 +806,7 @@ CASES = [
     failing_candidate_with_several_scorers,
     failing_candidate_with_a_callable_that_returns_a_dict,
     candidates_failing_for_different_reasons,
+    many_candidates_failing_first,
     candidate_failing_on_some_folds,
     failing_scorer_with_nan,
     failing_scorer_with_a_number,
@@ -943,6 +949,19 @@ def test_a_callback_refit_sees_the_table_that_grid_search_shows():
     ours, theirs = seen
     numbered = {"trial_number": np.arange(5), "trial_state": ["COMPLETE"] * 5}
     assert_same_table({**ours, **numbered}, theirs)
+
+
+@pytest.mark.parametrize("backend", ["sequential", "threading"])
+@pytest.mark.parametrize(
+    "build", [classifier, candidates_failing_for_different_reasons, scorers_as_a_dict], ids=lambda build: build.__name__
+)
+def test_a_backend_of_joblib_changes_no_result(build, backend):
+    case = build()
+    theirs, their_warnings = fit_recorded(case.make(GridSearchCV), case.X, case.y, case.fit)
+    with joblib.parallel_config(backend, n_jobs=2):
+        ours, our_warnings = fit_recorded(case.make(OptunaSearchCV), case.X, case.y, case.fit)
+    assert_same_search(ours, theirs, case.X, case.y)
+    assert sorted(our_warnings, key=str) == sorted(their_warnings, key=str)
 
 
 # --- what the caller owns ---------------------------------------------------------------------------------------------
@@ -1147,6 +1166,24 @@ ERRORS = {
         r"(?s)(Invalid parameter|parameter).*\bD\b|clf__D",
     ),
     "choices_that_are_none_at_all": (lambda: on(TREE, {"max_depth": []}), "max_depth"),
+    "no_dict_of_choices": (lambda: on(TREE, []), r"No fits were performed|param_distributions=\[\]"),
+    "one_value_for_choices": (
+        lambda: on(TREE, {"max_depth": 3}),
+        "'max_depth' needs to be a list or a numpy array.* 3 ",
+    ),
+    "text_for_choices": (lambda: on(TREE, {"criterion": "gini"}), "'criterion' needs to be a list or a numpy array"),
+    "a_set_for_choices": (lambda: on(TREE, {"max_depth": {1}}), "'max_depth' needs to be a list or a numpy array"),
+    "a_matrix_for_choices": (lambda: on(TREE, {"max_depth": np.ones((2, 2))}), "'max_depth' should be one-dimensional"),
+    "no_scorer_in_a_list": (lambda: on(TREE, TREE_GRID, scoring=[], refit=False), "Empty list was given"),
+    "one_scorer_twice": (
+        lambda: on(TREE, TREE_GRID, scoring=["accuracy", "accuracy"], refit="accuracy"),
+        "Duplicate elements were found",
+    ),
+    "no_data": (lambda: on(TREE, TREE_GRID, X=None), "Expected sequence or array-like"),
+    "labels_that_are_missing": (
+        lambda: on(TREE, TREE_GRID, y=np.where(GROUPS == 0, np.nan, Y_CLASSES)),
+        "Input y contains NaN",
+    ),
     "another_number_of_labels": (lambda: on(TREE, TREE_GRID, y=Y_CLASSES[:-1]), "(?s)inconsistent numbers.*60.*59"),
     "another_number_of_groups": (lambda: on(TREE, TREE_GRID, cv=GroupKFold(3), fit={"groups": GROUPS[:-1]}), "59"),
     "folds_by_group_without_groups": (

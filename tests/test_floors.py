@@ -1,0 +1,54 @@
+"""Imports go down the floors of the house only, and private names of other libraries come through one door."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import optuna_search
+
+PACKAGE = Path(optuna_search.__file__).parent
+FLOORS = [
+    ["exceptions"],
+    ["_tokens", "_url", "_owner", "_compat"],
+    ["_dimensions", "_record", "_fingerprint", "_samplers"],
+    ["_space", "_storage", "_evaluate", "_results"],
+    ["_store", "_propose", "_workers", "callbacks"],
+    ["_request"],
+    ["_engine"],
+    ["_search"],
+    ["__init__"],
+]
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+FOREIGN = ("sklearn", "optuna", "joblib", "scipy")
+
+
+def imports(module: str) -> list[tuple[str, str]]:
+    """Return (module, name) of everything that a module of the package imports, inside functions too."""
+    found = []
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found += [(node.module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+    return found
+
+
+def test_every_module_has_its_floor() -> None:
+    assert {path.stem for path in PACKAGE.glob("*.py")} == set(FLOOR)
+
+
+@pytest.mark.parametrize("module", FLOOR)
+def test_imports_go_down_only(module: str) -> None:
+    for source, name in imports(module):
+        if source.partition(".")[0] != "optuna_search":
+            continue
+        target = name if source == "optuna_search" else source.partition(".")[2]
+        assert FLOOR[target] < FLOOR[module] or module == "__init__", f"{module} imports {target}"
+
+
+@pytest.mark.parametrize("module", set(FLOOR) - {"_compat"})
+def test_private_names_of_other_libraries_come_through_one_door(module: str) -> None:
+    for source, name in imports(module):
+        if source.partition(".")[0] in FOREIGN:
+            assert not any(part.startswith("_") for part in f"{source}.{name}".split(".") if part), (source, name)
