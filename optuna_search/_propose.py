@@ -119,10 +119,11 @@ class Sampling:
                 return drawn
             if self._ended:
                 return None
-        if isinstance(self._space, Space) and self._space.size is not None:
-            return self._unseen_cell(self._space)
-        found = self._brute_force()
-        if found is not None:  # the space is finite, and this is the judge of what is left of it
+        if isinstance(self._space, Space):
+            if self._space.size is not None:
+                return self._unseen_cell(self._space)
+        elif (found := self._brute_force()) is not None:
+            # The space is finite, and this is the judge of what is left of it.
             return found if self._is_new(found) else None
         for _ in range(MAX_DRAWS):
             drawn = self._ask(self._random)
@@ -144,13 +145,11 @@ class Sampling:
         try:
             return trial, self._space.draw(_suggest(trial))
         except ValueError as error:
-            self._study.tell(trial, state=TrialState.FAIL)
-            if "dynamic value space" not in str(error):
+            self._study.sampler = self._sampler
+            self._tell(trial, None)
+            if (complaint := _in_our_words(str(error))) is None or sampler is not self._sampler:
                 raise
-            raise SpaceError(
-                "param_distributions asks for one name with different choices in different trials. "
-                "Give each set of choices a name of its own."
-            ) from error
+            raise SpaceError(complaint) from error
         finally:
             self._study.sampler = self._sampler
 
@@ -223,6 +222,18 @@ class Sampling:
 def _is_alive(trial: FrozenTrial) -> bool:
     """Whether a trial is in the air or came to its end; one that was given up is neither."""
     return trial.state == TrialState.RUNNING or (trial.state.is_finished() and RECORD in trial.user_attrs)
+
+
+def _in_our_words(complaint: str) -> str | None:
+    """Return what Optuna complained about a callable space, as its author can understand it."""
+    if "dynamic value space" in complaint or "different distribution kind" in complaint:
+        return (
+            "param_distributions asks for one name with different choices in different trials. "
+            "Give each set of choices a name of its own."
+        )
+    if "must be given for BruteForceSampler" in complaint:
+        return "sampler='brute-force' needs a space with an end: choices, whole numbers, ranges with a step."
+    return None
 
 
 def _suggest(trial: Trial) -> Pick:

@@ -130,8 +130,9 @@ _NUMBERS = ("n_trials", "n_fits", "timeout", "fit_timeout", "n_jobs", "factor", 
 def _space_complaints(search: Any, space: AnySpace) -> Iterator[str]:
     if search.storage is not None:
         yield from (tell_apart(name, tokens) for name, tokens in space.ambiguous().items())
-    if search.sampler == "grid" and space.size is None:
-        yield "sampler='grid' needs a space with an end: choices, whole numbers, ranges with a step."
+    endless = space.size is None and (isinstance(space, Space) or search.sampler == "grid")
+    if endless and search.sampler in ("grid", "brute-force"):
+        yield f"sampler={search.sampler!r} needs a space with an end: choices, whole numbers, ranges with a step."
     if isinstance(space, Space):
         yield from _unknown_parameters(search.estimator, space)
     if search.objectives and (metrics := _metrics(search.scoring)) and search.objectives[0] not in metrics:
