@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -275,8 +276,17 @@ class ParallelDoor:
     def close(self, abort: bool) -> None:
         """Give the workers back; with `abort`, what they are at is given up first."""
         if abort and not self.is_sequential and hasattr(self._backend, "abort_everything"):
+            self._let_loky_settle()
             self._backend.abort_everything(ensure_ready=False)
         self._parallel.__exit__(None, None, None)
+
+    def _let_loky_settle(self) -> None:
+        """Wait until loky has noticed every task: its thread dies of one that comes after the word to stop."""
+        if not self._is("LokyBackend"):
+            return
+        noticed_by = time.monotonic() + 1
+        while not self._backend._workers._work_ids.empty() and time.monotonic() < noticed_by:
+            time.sleep(0.001)
 
 
 def ahead(pre_dispatch: int | str | None, n_workers: int) -> float:

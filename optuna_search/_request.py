@@ -78,8 +78,8 @@ class Budget:
 # --- complaints -----------------------------------------------------------------------------------------------------
 
 
-def check(search: Any) -> None:
-    """Refuse a search that cannot be run as it was asked for, before anything is fitted.
+def check(search: Any) -> AnySpace:
+    """Refuse a search that cannot be run as it was asked for, before anything is fitted; return its space.
 
     Raises
     ------
@@ -101,6 +101,8 @@ def check(search: Any) -> None:
     if complaints:
         raise InvalidRequestError(complaints)
     _refuse_what_comes_later(search)
+    assert space is not None
+    return space
 
 
 def _parameter_complaints(search: Any) -> Iterator[str]:
@@ -124,7 +126,7 @@ def _parameter_complaints(search: Any) -> Iterator[str]:
         yield f"study_name={params['study_name']!r} must be a text of at least one character, without NUL."
 
 
-_NUMBERS = ("n_trials", "n_fits", "timeout", "fit_timeout", "n_jobs", "factor", "min_resources", "max_resources")
+_NUMBERS = ("n_trials", "n_fits", "timeout", "fit_timeout", "n_jobs", "factor", "min_resources", "error_score")
 
 
 def _space_complaints(search: Any, space: AnySpace) -> Iterator[str]:

@@ -259,7 +259,7 @@ class OptunaSearchCV(BaseSearchCV):
         self.callbacks = callbacks
 
     def _validate_params(self) -> None:
-        _request.check(self)
+        """Do nothing: `fit` checks everything itself, also where scikit-learn is told to skip its own checks."""
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> OptunaSearchCV:
@@ -294,7 +294,8 @@ class OptunaSearchCV(BaseSearchCV):
             On Ctrl-C, with every fitted attribute set but ``best_estimator_``.
         """
         started = time.monotonic()
-        space = _request.read_space(self)
+        space = _request.check(self)
+        self._forget()
         scorers, _ = self._get_scorers()
         X, y = indexable(X, y)
         params = check_method_params(X, params=params)
@@ -325,6 +326,11 @@ class OptunaSearchCV(BaseSearchCV):
         return self
 
     # --- before the first fit ---
+
+    def _forget(self) -> None:
+        """Drop what an earlier fit left: a search that is interrupted must not predict with an older model."""
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
 
     def _split(self, X: Any, y: Any, routed: Any) -> list[tuple[Any, Any]]:
         """Return the indices of every fold; the splitter is asked once, however many trials there are."""
@@ -466,7 +472,8 @@ class OptunaSearchCV(BaseSearchCV):
             raise NoResultError(
                 f"Not one trial was finished before the search ended (timeout={self.timeout!r}); give it more time."
             )
-        if not callable(self.refit) and not has_a_score(self.cv_results_, self._metric):
+        wanted = self.refit or not self.multimetric_
+        if wanted and not callable(self.refit) and not has_a_score(self.cv_results_, self._metric):
             raise NoResultError(
                 f"Not one of {self.n_trials_} trials has a score that can win: every mean of {self._metric!r} is "
                 "NaN or infinite."

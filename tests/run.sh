@@ -15,6 +15,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 # two tests run side by side, and each would take every processor
 unset PYTHONPATH VIRTUAL_ENV # either could put another optuna_search before the installed one
 export TMPDIR="$work/tmp"    # what a test leaves behind goes with the rest
 mkdir "$TMPDIR"

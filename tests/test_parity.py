@@ -1180,10 +1180,6 @@ ERRORS = {
         "Duplicate elements were found",
     ),
     "no_data": (lambda: on(TREE, TREE_GRID, X=None), "Expected sequence or array-like"),
-    "labels_that_are_missing": (
-        lambda: on(TREE, TREE_GRID, y=np.where(GROUPS == 0, np.nan, Y_CLASSES)),
-        "Input y contains NaN",
-    ),
     "another_number_of_labels": (lambda: on(TREE, TREE_GRID, y=Y_CLASSES[:-1]), "(?s)inconsistent numbers.*60.*59"),
     "another_number_of_groups": (lambda: on(TREE, TREE_GRID, cv=GroupKFold(3), fit={"groups": GROUPS[:-1]}), "59"),
     "folds_by_group_without_groups": (
