@@ -21,7 +21,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _fit_and_score, _warn_or_raise_about_fit_failures
 from sklearn.utils._param_validation import Interval, InvalidParameterError, validate_parameter_constraints
 from sklearn.utils.parallel import delayed
-from sklearn.utils.validation import _check_method_params
+from sklearn.utils.validation import _check_method_params, _num_samples
 
 if TYPE_CHECKING:
     # Workers come through this door as well, and have no use for Optuna: they start without it.
@@ -41,6 +41,7 @@ __all__ = [
     "fold_context",
     "format_results",
     "no_experimental_warnings",
+    "num_samples",
     "published_scorer",
     "quiet_optuna",
     "root_context",
@@ -51,6 +52,7 @@ __all__ = [
 
 fit_context = _fit_context
 check_method_params = _check_method_params
+num_samples = _num_samples
 warn_or_raise_about_fit_failures = _warn_or_raise_about_fit_failures
 
 #: scikit-learn 1.9 brought callbacks, and with them two more arguments of its fit-and-score.

@@ -25,6 +25,8 @@ Stored: TypeAlias = "float | int | str"
 
 #: Quantiles of a distribution without bounds end here: its tails beyond have no finite value to try.
 TAIL = 1e-6
+#: Optuna keeps every number as a float, which holds whole numbers up to here.
+LARGEST_WHOLE = 2**53
 #: A stepped range or a discrete distribution with more values than this counts as infinite.
 MAX_OPTIONS = 1_000_000
 
@@ -134,13 +136,15 @@ class Choices:
     tokens: tuple[str, ...]
     #: Tokens that stand for more than one choice; they are told apart by a number, in memory only.
     ambiguous: tuple[str, ...] = ()
+    #: Whether the tokens are names that the user gave.
+    by_name: bool = False
 
     @classmethod
     def of(cls, choices: Sequence[Any] | np.ndarray) -> Choices:
         """Give every choice its token."""
         values = tuple(choices)
         if isinstance(choices, named):
-            return cls(values, choices.names)
+            return cls(values, choices.names, by_name=True)
         texts, ambiguous, seen = [], [], dict[str, list[tuple[Any, Token]]]()
         for value in values:
             made = token(value)
@@ -194,7 +198,8 @@ class Choices:
 
     def describe(self) -> str:
         """Return the choices in an order that does not depend on the code's."""
-        return f"one of [{', '.join(sorted(set(self.tokens), key=_reading_order))}]"
+        texts = ", ".join(sorted(set(self.tokens), key=_reading_order))
+        return f"one of {'the names ' if self.by_name else ''}[{texts}]"
 
 
 @dataclass(frozen=True)
@@ -283,6 +288,7 @@ def dimension(name: str, given: Any) -> Dimension:
     if isinstance(given, CategoricalDistribution):
         return Choices.of(given.choices)
     if isinstance(given, FloatDistribution | IntDistribution):
+        _check_bounds(name, given, given.low, given.high)
         return Range(_current(given))
     if isinstance(given, np.ndarray) and given.ndim != 1:
         raise ValueError(
@@ -293,7 +299,8 @@ def dimension(name: str, given: Any) -> Dimension:
             raise ValueError(f"Parameter grid for parameter {name!r} need to be a non-empty sequence, got: {given!r}")
         return Choices.of(given)
     if hasattr(given, "ppf") and hasattr(given, "dist"):
-        return _from_scipy(given)
+        _check_bounds(name, f"{given.dist.name}{given.args}", *given.support(), finite=False)
+        return _from_scipy(name, given)
     raise ValueError(
         f"Parameter grid for parameter {name!r} needs to be a list or a numpy array, but got {given!r} "
         f"(of type {type(given).__name__}) instead. Single values need to be wrapped in a list with one element. "
@@ -309,9 +316,21 @@ def _current(distribution: FloatDistribution | IntDistribution) -> FloatDistribu
     return FloatDistribution(low, high, log=log, step=step)
 
 
-def _from_scipy(frozen: Any) -> Dimension:
+def _check_bounds(name: str, given: Any, low: float, high: float, *, finite: bool = True) -> None:
+    """Refuse bounds that nothing can be drawn between."""
+    if math.isnan(low) or math.isnan(high) or low > high:
+        raise ValueError(f"The distribution of {name!r} has no values: {given!r} lies between {low} and {high}.")
+    if finite and not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"The range of {name!r} must be finite, got {given!r}, from {low} to {high}.")
+    if isinstance(given, IntDistribution) and max(abs(low), abs(high)) > LARGEST_WHOLE:
+        raise ValueError(f"Whole numbers of {name!r} must be within +-2**53, got {low} to {high}.")
+
+
+def _from_scipy(name: str, frozen: Any) -> Dimension:
     """Return the Optuna range of a uniform distribution, the quantiles of any other."""
     low, high = (float(bound) for bound in frozen.support())
+    if frozen.dist.name in ("uniform", "loguniform", "reciprocal", "randint"):
+        _check_bounds(name, f"{frozen.dist.name}{frozen.args}", low, high)
     match frozen.dist.name:
         case "uniform":
             return Range(FloatDistribution(low, high))

@@ -86,10 +86,11 @@ def data_digest(document: Mapping[str, Any]) -> str:
 def versions(estimator: Any) -> dict[str, str]:
     """Return the versions that the scores of an estimator may depend on."""
     found = {"python": platform.python_version(), "scikit-learn": sklearn.__version__, "optuna": optuna.__version__}
-    package = type(estimator).__module__.partition(".")[0]
-    version = getattr(sys.modules.get(package), "__version__", None)
-    if package not in ("sklearn", "optuna") and isinstance(version, str):
-        found[package] = version
+    parts = [estimator, *(value for value in _deep_params(estimator).values() if _is_estimator(value))]
+    for package in sorted({type(part).__module__.partition(".")[0] for part in parts} - {"sklearn", "optuna"}):
+        version = getattr(sys.modules.get(package), "__version__", None)
+        if isinstance(version, str):
+            found[package] = version
     return found
 
 
@@ -146,13 +147,14 @@ def describe_scoring(scoring: Any) -> Any:
 
 def describe_estimator(estimator: Any, pinned: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
     """Return the class and the parameters of an estimator, without those that every candidate sets."""
-    kind = type(estimator)
-    described = {"class": f"{kind.__module__}.{kind.__qualname__}"}
-    for name, value in sorted(_deep_params(estimator).items()):
+    described = {"class": _class_name(estimator)}
+    params = _deep_params(estimator)
+    for name, value in sorted(params.items()):
         # A step that is replaced takes its own parameters with it.
         if name in pinned or any(name.startswith(f"{step}__") for step in pinned):
             continue
-        described[name] = _describe_param(value)
+        prefix = name.rpartition("__")[0]
+        described[name] = _describe_param(value, prefix + "__" if prefix else "", set(params))
     return described
 
 
@@ -163,18 +165,35 @@ def _deep_params(estimator: Any) -> dict[str, Any]:
         return {}
 
 
-def _describe_param(value: Any) -> str:
-    """Return the class of a nested estimator, whose parameters are listed on their own; else the token."""
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return type(value).__qualname__
-    if isinstance(value, list | tuple) and any(hasattr(part, "get_params") for part in _flat(value)):
-        return f"[{', '.join(_describe_param(part) for part in value)}]"
-    return code_token(value)
+def _describe_param(value: Any, prefix: str, listed: set[str]) -> str:
+    """Return the class of a nested estimator, the names of a list of steps, and of anything else the token.
+
+    Parameters
+    ----------
+    prefix : str
+        What stands before the names of the parameters of the same estimator.
+    listed : set of str
+        The parameters that are described on their own: what a step holds is one of them.
+    """
+    if _is_estimator(value):
+        return _class_name(value)
+    if not isinstance(value, list | tuple):
+        return code_token(value)
+    if len(value) > 1 and isinstance(value[0], str) and prefix + value[0] in listed:
+        value = (value[0], *value[2:])
+    elif not any(isinstance(part, list | tuple) or _is_estimator(part) for part in value):
+        return code_token(value)
+    return f"[{', '.join(_describe_param(part, prefix, listed) for part in value)}]"
 
 
-def _flat(value: Any) -> Iterator[Any]:
-    for part in value:
-        yield from _flat(part) if isinstance(part, list | tuple) else (part,)
+def _is_estimator(value: Any) -> bool:
+    return hasattr(value, "get_params") and not isinstance(value, type)
+
+
+def _class_name(value: Any) -> str:
+    # Private modules in between are where the class is written, not where it is imported from, and may change.
+    public = [part for part in type(value).__module__.split(".") if not part.startswith("_") or part == "__main__"]
+    return ".".join([*public, type(value).__qualname__])
 
 
 def _describe_sparse(data: Any) -> dict[str, Any]:

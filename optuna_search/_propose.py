@@ -11,7 +11,7 @@ from typing import Protocol
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, BruteForceSampler, RandomSampler
+from optuna.samplers import BaseSampler, BruteForceSampler, QMCSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
@@ -101,9 +101,25 @@ class Sampling:
         self._ended = False
         self._next_cell = 0
 
-    def enqueue(self, point: Mapping[str, Stored]) -> None:
-        """Have a point tried first; what it leaves open is drawn by the sampler."""
-        self._study.enqueue_trial(dict(point))
+    def try_first(self, points: Iterable[Mapping[str, Stored]]) -> None:
+        """Have points tried first, but for those that were tried; what they leave open is drawn by the sampler."""
+        tried = [trial.params.items() for trial in self._study.get_trials(deepcopy=False)]
+        for point in points:
+            if not any(point.items() <= items for items in tried):
+                self._study.enqueue_trial(dict(point))
+
+    def skip(self, n_earlier: int) -> None:
+        """Go on where the first part of a search ended, with a sampler that counts its points in its own study.
+
+        A quasi-random sequence is such a one, and our shadow study is new: its first points are passed over.
+        """
+        if not isinstance(self._sampler, QMCSampler) or n_earlier == 0:
+            return
+        trial = create_trial(state=TrialState.RUNNING)
+        with quiet_optuna():
+            space = self._sampler.infer_relative_search_space(self._study, trial)
+            for _ in range(n_earlier):
+                self._sampler.sample_relative(self._study, trial, space)
 
     def propose(self) -> Candidate | None:
         """Return a candidate that is not known, or None if there is none left."""

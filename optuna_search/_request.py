@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 from sklearn.base import clone
 
 from optuna_search import _samplers
@@ -18,7 +19,7 @@ from optuna_search._compat import BaseSearchCV, Interval, constraint_complaint, 
 from optuna_search._dimensions import example
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
-from optuna_search.exceptions import InvalidRequestError, SpaceError
+from optuna_search.exceptions import InvalidRequestError, OptunaSearchWarning, SpaceError
 
 #: How many trials a search runs when nothing says how many and it is not a grid.
 DEFAULT_N_TRIALS = 50
@@ -61,6 +62,10 @@ _LATER = {
 }
 
 
+#: Goals that are no metric.
+_TIMES = ("fit_time", "score_time")
+
+
 @dataclass(frozen=True)
 class Budget:
     """When a search ends; the first limit that is reached ends it."""
@@ -88,16 +93,15 @@ def check(search: Any) -> AnySpace:
     NotImplementedError
         If something is asked for that this version cannot do.
     """
-    complaints = list(_parameter_complaints(search))
-    space = None
+    by_name = dict(_parameter_complaints(search))
+    complaints, space = list(by_name.values()), None
     try:
         space = read_space(search)
+        complaints += _space_complaints(search, space, by_name)
     except SpaceError as error:
-        complaints += error.complaints
-        if len(complaints) == len(error.complaints):
+        if not complaints:
             raise
-    if space is not None and not complaints:
-        complaints += _space_complaints(search, space)
+        complaints += error.complaints
     if complaints:
         raise InvalidRequestError(complaints)
     _refuse_what_comes_later(search)
@@ -105,40 +109,80 @@ def check(search: Any) -> AnySpace:
     return space
 
 
-def _parameter_complaints(search: Any) -> Iterator[str]:
-    params = search.get_params(deep=False)
-    for name, constraints in CONSTRAINTS.items():
-        if constraints == "no_validation":
-            continue
-        complaint = constraint_complaint({name: constraints}, name, params[name], type(search).__name__)
+def _parameter_complaints(search: Any) -> Iterator[tuple[str, str]]:
+    """Yield the name of each parameter that cannot be used, and why."""
+    for name, value in search.get_params(deep=False).items():
+        complaint = constraint_complaint({name: CONSTRAINTS[name]}, name, value, type(search).__name__)
+        if complaint is None and (check := _FURTHER.get(name)) is not None:
+            complaint = check(value)
         if complaint is not None:
-            yield complaint
-        elif isinstance(params[name], bool | np.bool_) and name in _NUMBERS:
-            yield f"{name}={params[name]!r} must be a number, not a bool."
-    if params["n_jobs"] == 0:
-        yield "n_jobs=0 has no meaning; it must be a whole number other than 0, or None."
-    if (complaint := _samplers.check(params["sampler"])) is not None:
-        yield complaint
-    for callback in callbacks_of(search):
-        if not callable(callback):
-            yield f"callbacks={callback!r} must be callables (study, frozen_trial) or a list of them."
-    if params["study_name"] is not None and (not params["study_name"] or "\0" in params["study_name"]):
-        yield f"study_name={params['study_name']!r} must be a text of at least one character, without NUL."
+            yield name, complaint
 
 
-_NUMBERS = ("n_trials", "n_fits", "timeout", "fit_timeout", "n_jobs", "factor", "min_resources", "error_score")
+def _no_bool(name: str) -> Callable[[Any], str | None]:
+    """Return a check that a number is not a bool, which Python takes for one."""
+    return lambda value: (
+        f"{name}={value!r} must be a number, not a bool." if isinstance(value, bool | np.bool_) else None
+    )
 
 
-def _space_complaints(search: Any, space: AnySpace) -> Iterator[str]:
+def _check_estimator(value: Any) -> str | None:
+    return f"estimator={value!r} must be an instance, not a class." if isinstance(value, type) else None
+
+
+def _check_n_jobs(value: Any) -> str | None:
+    if isinstance(value, bool | np.bool_) or value == 0:
+        return f"n_jobs={value!r} has no meaning; it must be a whole number other than 0, or None."
+    return None
+
+
+def _check_callbacks(value: Any) -> str | None:
+    odd = [one for one in _as_list(value) if not callable(one)]
+    return f"callbacks={value!r} must hold callables (study, frozen_trial); {odd[0]!r} is none." if odd else None
+
+
+def _check_objectives(value: Any) -> str | None:
+    if value is None or (value and all(isinstance(name, str) for name in value)):
+        return None
+    return f"objectives={value!r} must be names of metrics, at least one."
+
+
+def _check_study_name(value: Any) -> str | None:
+    if value is None or (value and "\0" not in value):
+        return None
+    return f"study_name={value!r} must be a text of at least one character, without NUL."
+
+
+#: What scikit-learn's constraints cannot say.
+_FURTHER: dict[str, Callable[[Any], str | None]] = {
+    **{name: _no_bool(name) for name in ("n_trials", "n_fits", "timeout", "fit_timeout", "factor", "error_score")},
+    **{name: _no_bool(name) for name in ("min_resources", "max_resources", "random_state")},
+    "estimator": _check_estimator,
+    "n_jobs": _check_n_jobs,
+    "sampler": _samplers.check,
+    "callbacks": _check_callbacks,
+    "objectives": _check_objectives,
+    "study_name": _check_study_name,
+}
+
+
+def _space_complaints(search: Any, space: AnySpace, already: Container[str]) -> Iterator[str]:
+    """Yield what is wrong with the space beside the other parameters, but for those that are wrong already."""
     if search.storage is not None:
         yield from (tell_apart(name, tokens) for name, tokens in space.ambiguous().items())
     endless = space.size is None and (isinstance(space, Space) or search.sampler == "grid")
     if endless and search.sampler in ("grid", "brute-force"):
         yield f"sampler={search.sampler!r} needs a space with an end: choices, whole numbers, ranges with a step."
+    if "objectives" not in already and "scoring" not in already and search.objectives:
+        metrics = _metrics(search.scoring)
+        if metrics and search.objectives[0] not in (*metrics, *_TIMES):
+            yield f"objectives={search.objectives!r} is not a metric of scoring; there are {', '.join(metrics)}."
+    if "estimator" in already:
+        return
     if isinstance(space, Space):
         yield from _unknown_parameters(search.estimator, space)
-    if search.objectives and (metrics := _metrics(search.scoring)) and search.objectives[0] not in metrics:
-        yield f"objectives={search.objectives!r} is not a metric of scoring; there are {', '.join(metrics)}."
+    if "initial_params" in already:
+        return
     try:
         initial_points(search, space)
     except InvalidRequestError as error:
@@ -163,8 +207,8 @@ def _unknown_parameters(estimator: Any, space: Space) -> Iterator[str]:
             continue
         try:
             clone(estimator).set_params(**clone(params, safe=False))
-        except ValueError as error:
-            if "Invalid parameter" in str(error):
+        except (ValueError, AttributeError) as error:
+            if "Invalid parameter" in str(error) or "set_params" in str(error):
                 yield f"param_distributions={list(branch.dimensions)} does not fit the estimator: {error}"
         except Exception:
             continue  # an estimator with a set_params of its own kind says what it has to say when it is fitted
@@ -184,8 +228,48 @@ def _refuse_what_comes_later(search: Any) -> None:
         raise NotImplementedError(
             f"objectives={search.objectives!r}: this version of optuna_search pursues one goal; give one metric."
         )
-    if search.objectives and search.objectives[0] in ("fit_time", "score_time"):
+    if search.objectives and search.objectives[0] in _TIMES:
         raise NotImplementedError(f"objectives={search.objectives!r}: this version of optuna_search pursues metrics.")
+
+
+def check_splits(splits: Sequence[tuple[Any, Any]], n_samples: int) -> None:
+    """Refuse folds that cannot be run, and warn of those that test on what was trained on.
+
+    Raises
+    ------
+    InvalidRequestError
+        If a part of a fold is empty, or points outside of the data.
+    """
+    complaints, overlapping = [], []
+    for fold, parts in enumerate(splits):
+        marks = []
+        for name, part in zip(("training", "test"), map(_indices, parts), strict=True):
+            if part.size == 0:
+                complaints.append(f"cv: the {name} part of fold {fold} is empty.")
+            elif part.min() < -n_samples or part.max() >= n_samples:
+                complaints.append(
+                    f"cv: the {name} part of fold {fold} has indices from {part.min()} to {part.max()}; "
+                    f"there are {n_samples} samples."
+                )
+            else:
+                mark = np.zeros(n_samples, dtype=bool)
+                mark[part] = True
+                marks.append(mark)
+        if len(marks) == 2 and (marks[0] & marks[1]).any():
+            overlapping.append(str(fold))
+    if complaints:
+        raise InvalidRequestError(complaints)
+    if overlapping:
+        warnings.warn(
+            f"cv: fold(s) {', '.join(overlapping)} test on samples that they were trained on, so scores are too good.",
+            OptunaSearchWarning,
+            stacklevel=2,
+        )
+
+
+def _indices(part: Any) -> np.ndarray:
+    array = np.asarray(part)
+    return np.flatnonzero(array) if array.dtype == bool else array.astype(np.int64)
 
 
 # --- decisions ------------------------------------------------------------------------------------------------------
@@ -212,7 +296,10 @@ def read_space(search: Any) -> AnySpace:
 
 def callbacks_of(search: Any) -> list[Any]:
     """Return the callbacks as a list, however they were given."""
-    given = search.callbacks
+    return _as_list(search.callbacks)
+
+
+def _as_list(given: Any) -> list[Any]:
     return [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
 
 
@@ -283,31 +370,37 @@ def budget_of(search: Any, space: AnySpace, started: float) -> Budget:
     return Budget(n_trials, search.n_fits, deadline, give_up=order != "grid")
 
 
-def proposals_of(search: Any, space: AnySpace, n_earlier: int) -> Proposals:
+def proposals_of(search: Any, space: AnySpace, earlier: Sequence[FrozenTrial], keys: Mapping[int, str]) -> Proposals:
     """Return the source of candidates.
 
     Parameters
     ----------
-    n_earlier : int
-        How many trials the study has already: each part of a search draws numbers of its own.
+    earlier : sequence of FrozenTrial
+        The trials that the study has already: each part of a search draws numbers of its own.
+    keys : mapping of int to str
+        The candidates of those that are ours, by number.
     """
-    first = initial_points(search, space)
+    proposals = _new_proposals(search, space, len(keys))
+    proposals.observe(earlier, keys)
+    if isinstance(proposals, Sampling):
+        proposals.skip(len(keys))
+        proposals.try_first(initial_points(search, space))
+    return proposals
+
+
+def _new_proposals(search: Any, space: AnySpace, n_earlier: int) -> Enumeration | Sampling:
     random_state = effective_seed(search.random_state)
     order = order_of(search, space)
     if order is not None:
         assert isinstance(space, Space)
-        return Enumeration(space, _cells(search, space, order, first, random_state))
+        return Enumeration(space, _cells(search, space, order, random_state))
     seed = _samplers.seed_for(random_state, n_earlier)
     conditional = isinstance(space, FunctionSpace) or len(space.branches) > 1
     sampler = _samplers.make(search.sampler, seed, conditional=conditional, continued=n_earlier > 0)
-    proposals = Sampling(space, sampler, seed)
-    if not n_earlier:
-        for point in first:
-            proposals.enqueue(point)
-    return proposals
+    return Sampling(space, sampler, seed)
 
 
-def _cells(search: Any, space: Space, order: str, first: list[dict[str, Any]], seed: int | None) -> Sequence[int]:
+def _cells(search: Any, space: Space, order: str, seed: int | None) -> Sequence[int]:
     """Return the cells in the order in which they are tried."""
     assert space.size is not None
     size = space.size
@@ -322,7 +415,6 @@ def _cells(search: Any, space: Space, order: str, first: list[dict[str, Any]], s
                 stacklevel=2,
             )
         cells = random_order(size, wanted, seed)
-    if not first:
-        return cells
+    first = initial_points(search, space)
     ahead = [next(i for i in range(size) if point.items() <= space.cell(i).point.items()) for point in first]
-    return [*dict.fromkeys(ahead), *(i for i in cells if i not in set(ahead))]
+    return [*dict.fromkeys(ahead), *(i for i in cells if i not in set(ahead))] if ahead else cells

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +94,12 @@ def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_tr
         for record in records
         for fold in record.folds
     ]
-    results = format_results([row.params for row in rows], n_splits, out, return_train_score)
+    # Trials of an earlier run may have been scored without their training parts: that is no fault to warn of.
+    unscored = return_train_score and any(fold.test and not fold.train for record in records for fold in record.run)
+    with warnings.catch_warnings() if unscored else contextlib.nullcontext():
+        if unscored:
+            warnings.filterwarnings("ignore", "One or more of the train scores are non-finite")
+        results = format_results([row.params for row in rows], n_splits, out, return_train_score)
     for metric in metrics:
         _demote_infinite(results, metric)
     results["trial_number"] = np.array([row.number for row in rows], dtype=np.int64)
@@ -113,7 +120,6 @@ def _as_scikit_learn(
         "test_scores": test if multimetric else test[metrics[0]],
     }
     if with_train:
-        # A trial of an earlier run may have been scored without its training part.
         missing = error_score if fold.failure else math.nan
         train = {name: fold.train.get(name, missing) for name in metrics}
         result["train_scores"] = train if multimetric else train[metrics[0]]

@@ -22,6 +22,7 @@ from optuna_search._compat import (
     check_method_params,
     fit_context,
     fold_context,
+    num_samples,
     published_scorer,
     root_context,
 )
@@ -341,6 +342,7 @@ class OptunaSearchCV(BaseSearchCV):
             raise ValueError(INCONSISTENT_SPLITS.format(n_splits, len(splits)))
         if not splits:
             raise ValueError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
+        _request.check_splits(splits, num_samples(X))
         return splits
 
     def _objective(self) -> str | None:
@@ -392,8 +394,7 @@ class OptunaSearchCV(BaseSearchCV):
         trials = store.trials()
         keys = {t.number: space.candidate(t.params).key for t in trials if CLAIM in t.user_attrs}
         budget = _request.budget_of(self, space, started)
-        proposals = _request.proposals_of(self, space, len(kept))
-        proposals.observe(trials, keys)
+        proposals = _request.proposals_of(self, space, trials, keys)
         n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
