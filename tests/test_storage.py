@@ -1,7 +1,6 @@
 """A search lives in a storage: whatever kind it is, all of it can be read back, and other tools can read it too."""
 
 import base64
-import importlib.util
 import json
 import os
 import pickle
@@ -9,10 +8,12 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 import warnings
 from collections import Counter
 from pathlib import Path
 
+import joblib
 import numpy as np
 import optuna
 import pytest
@@ -25,7 +26,6 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -36,12 +36,6 @@ from optuna_search.exceptions import ForeignTrialsWarning, StorageError
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
 SPACE = {"x": FloatDistribution(0, 6)}
-
-#: What scikit-learn says of fits and scores that failed.
-of_failures = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning"),
-    pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite:UserWarning"),
-]
 
 
 # --- what many tests use ----------------------------------------------------------------------------------------------
@@ -61,6 +55,8 @@ def in_full(value):
         return "{" + ", ".join(f"{in_full(name)}: {in_full(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list | tuple):
         return f"{type(value).__name__}[{', '.join(map(in_full, value))}]"
+    if isinstance(value, set | frozenset):
+        return f"{type(value).__name__}[{', '.join(sorted(map(in_full, value)))}]"
     if isinstance(value, np.ndarray):
         return f"array[{value.dtype} {value.tolist()}]"
     return re.sub(r" at 0x[0-9a-fA-F]+", "", f"{type(value).__name__} {value!r}")
@@ -112,6 +108,12 @@ def everything_in(path):
         found = {table: connection.execute(f'SELECT * FROM "{table}" ORDER BY rowid').fetchall() for table in tables}
     connection.close()
     return found
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """An SQLite file for many tests: a new one costs a third of a second each time."""
+    return tmp_path_factory.mktemp("shared") / "s.db"
 
 
 @pytest.fixture
@@ -191,16 +193,23 @@ def test_a_relative_path_stays_the_same_file_when_the_directory_changes_later(na
 @pytest.mark.parametrize("name", ["searches.db", "searches.journal"])
 def test_a_directory_that_is_not_there_is_a_clear_error(name, tmp_path):
     path = tmp_path / "nowhere" / name
-    with pytest.raises(StorageError, match=re.escape(f"storage={str(path)!r} cannot be opened")):
+    expected = re.escape(f"storage={str(path)!r}: there is no folder {path.parent}.")
+    with pytest.raises(StorageError, match=expected):
         search(storage=path).fit(X, Y)
+    with pytest.raises(StorageError, match=re.escape(f"storage={str(path)!r}: there is no file {path}.")):
+        OptunaSearchCV.from_study("s", path, KnownScore())
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"a text, and no database at all\n" * 100, os.urandom(5000)], ids=["text", "noise"])
+@pytest.mark.parametrize(
+    "content", [b"a text, and no database at all\n" * 100, os.urandom(5000)], ids=["text", "noise"]
+)
 def test_a_file_that_is_no_database_is_refused_and_left_alone(content, tmp_path):
     path = tmp_path / "thesis.db"
     path.write_bytes(content)
-    with pytest.raises(StorageError, match=re.escape(f"storage={str(path)!r} cannot be opened: file is not a database")):
+    with pytest.raises(
+        StorageError, match=re.escape(f"storage={str(path)!r} cannot be opened: file is not a database")
+    ):
         search(storage=path).fit(X, Y)
     assert path.read_bytes() == content
 
@@ -210,7 +219,9 @@ def test_a_database_without_its_driver_says_what_to_install():
         search(storage="nosuch://host/db").fit(X, Y)
 
 
-@pytest.mark.parametrize("given", [3, b"searches.db", ["searches.db"], object()], ids=["int", "bytes", "list", "object"])
+@pytest.mark.parametrize(
+    "given", [3, b"searches.db", ["searches.db"], object()], ids=["int", "bytes", "list", "object"]
+)
 def test_what_is_no_storage_is_refused_before_the_first_fit(given, tmp_path):
     counted = CountsFits(str(tmp_path / "fits"))
     expected = r"The 'storage' parameter of OptunaSearchCV must be .* Got " + re.escape(repr(given))
@@ -222,18 +233,27 @@ def test_what_is_no_storage_is_refused_before_the_first_fit(given, tmp_path):
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../../up", "/absolute", "CON", "it's \"quoted\"", "100%; DROP TABLE studies", "имя 名前 🎉", "n" * 300, " ", "a/b"],
-)
+NAMES = [
+    "../../up",
+    "/absolute",
+    "CON",
+    'it\'s "quoted"',
+    "100%; DROP TABLE studies",
+    "имя 名前 🎉",
+    "n" * 300,
+    " ",
+    "a/b",
+]
+
+
 @pytest.mark.parametrize("file", ["s.db", "s.journal"])
-def test_any_text_is_a_name_for_a_study_and_never_a_path(name, file, tmp_path):
+def test_any_text_is_a_name_for_a_study_and_never_a_path(file, tmp_path):
     (tmp_path / "in" / "here").mkdir(parents=True)
     storage = tmp_path / "in" / "here" / file
-    for _ in range(2):
-        fitted = search(storage=storage, study_name=name, n_trials=2).fit(X, Y)
-    assert fitted.study_.study_name == name
-    assert len(fitted.study_.trials) == 2
+    for name in NAMES * 2:
+        fitted = search(storage=storage, study_name=name, n_trials=1).fit(X, Y)
+        assert fitted.study_.study_name == name
+        assert len(fitted.study_.trials) == 1
     there = {path.name for path in tmp_path.rglob("*")} - {"in", "here"}
     assert there <= {file, f"{file}-wal", f"{file}-shm"}
 
@@ -306,7 +326,16 @@ def by_trial(trial):
 
 
 PLAIN = [None, True, 1, 1.0, "1", "None", "nan", "", "it's", "two words", (1, 2), [1, "a"], {"a": (1, None)}]
-OBJECTS = [StandardScaler(), MinMaxScaler((0, 2)), plus_one, len, np.array([1.0, 2.5]), np.arange(50), KnownScore, {3, 1}]
+OBJECTS = [
+    StandardScaler(),
+    MinMaxScaler((0, 2)),
+    plus_one,
+    len,
+    np.array([1.0, 2.5]),
+    np.arange(50),
+    KnownScore,
+    {3, 1},
+]
 FEW = FloatDistribution(0, 6)
 
 #: What is searched, and how: every kind of result that there is.
@@ -350,6 +379,15 @@ KINDS = {
 }
 
 
+#: Each kind on files; what is special to a server are its types for numbers and texts.
+EVERYWHERE = [pytest.param(kind, place) for kind in KINDS for place in ("sqlite", "journal")]
+EVERYWHERE += [
+    pytest.param(kind, "postgres", marks=pytest.mark.server)
+    for kind in ("odd scores", "objects as choices", "plain choices", "quantiles")
+]
+EVERYWHERE += [pytest.param("a list of dicts", "memory")]
+
+
 def fitted_kind(kind, storage):
     """A search of one of the kinds, fitted in a study that is named after it."""
     estimator, space, how = KINDS[kind]
@@ -387,7 +425,7 @@ def assert_tokens_stand_for_objects(ours, theirs):
 @pytest.mark.filterwarnings("ignore:One or more of the .* scores are non-finite:UserWarning")
 @pytest.mark.filterwarnings("ignore:invalid value encountered in subtract:RuntimeWarning")
 class TestRebuilt:
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize(("kind", "storage"), EVERYWHERE, indirect=["storage"])
     def test_results_come_back_from_the_storage_to_the_last_bit(self, kind, kept_in):
         fitted = fitted_kind(kind, kept_in)
         rebuilt = rebuilt_kind(kind, kept_in, with_space=True)
@@ -401,25 +439,23 @@ class TestRebuilt:
         assert repr(rebuilt.top_n_) == repr(fitted.top_n_)
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_without_the_space_plain_choices_come_back_as_they_are_and_objects_as_their_tokens(self, kind, tmp_path):
-        fitted = fitted_kind(kind, tmp_path / "s.db")
-        rebuilt = rebuilt_kind(kind, tmp_path / "s.db", with_space=False)
+    def test_without_the_space_plain_choices_come_back_as_they_are_and_objects_as_their_tokens(self, kind, shared):
+        fitted = fitted_kind(kind, shared)
+        rebuilt = rebuilt_kind(kind, shared, with_space=False)
         assert_tokens_stand_for_objects(rebuilt.cv_results_, fitted.cv_results_)
         assert rebuilt.best_index_ == fitted.best_index_
         assert rebuilt.best_score_ == fitted.best_score_
 
-    def test_the_objects_of_the_code_come_back(self, kept_in):
-        fitted_kind("objects as choices", kept_in)
-        rebuilt = rebuilt_kind("objects as choices", kept_in, with_space=True)
+    def test_the_objects_of_the_code_come_back(self, shared):
+        fitted_kind("objects as choices", shared)
+        rebuilt = rebuilt_kind("objects as choices", shared, with_space=True)
         for params in rebuilt.cv_results_["params"]:
             assert any(params["choice"] is choice for choice in OBJECTS)
 
-    @pytest.mark.parametrize("file", ["s.db", "s.journal"])
-    def test_results_come_back_in_another_process(self, file, tmp_path):
-        fitted = {kind: fitted_kind(kind, tmp_path / file).cv_results_ for kind in KINDS}
-        there = json.loads(
-            in_another_process("import test_storage; test_storage.print_rebuilt()", tmp_path / file, PYTHONHASHSEED="7")
-        )
+    def test_results_come_back_in_another_process(self, shared):
+        fitted = {kind: fitted_kind(kind, shared).cv_results_ for kind in KINDS}
+        code = "import test_storage; test_storage.print_rebuilt()"
+        there = json.loads(in_another_process(code, shared, PYTHONHASHSEED="7"))
         for kind, results in fitted.items():
             with_space, without = there[kind]
             assert with_space == written_out(results), kind
@@ -558,22 +594,25 @@ def test_an_empty_study_that_goes_another_way_is_refused(directions, tmp_path):
     assert optuna.load_study(study_name="theirs", storage=url).trials == []
 
 
-class TestForeignTrials:
-    BEST = {"x": 3.0}  # would win
+BEST = {"x": 3.0}  # would win
 
+
+class TestForeignTrials:
     def spoiled(self, storage):
         """A study of ours with three trials that somebody else put in."""
         fitted = search(storage=storage, study_name="s").fit(X, Y)
-        fitted.study_.add_trial(create_trial(params=self.BEST, distributions=SPACE, value=1e9))
-        fitted.study_.enqueue_trial(self.BEST)
+        fitted.study_.add_trial(create_trial(params=BEST, distributions=SPACE, value=1e9))
+        fitted.study_.enqueue_trial(BEST)
         trial = fitted.study_.ask(SPACE)
-        assert trial.params == self.BEST  # what was enqueued is running now
+        assert trial.params == BEST  # what was enqueued is running now
         fitted.study_.enqueue_trial({"x": 2.0})
         return fitted
 
     def test_they_are_ignored_and_counted_in_a_warning(self, kept_in):
         before = self.spoiled(kept_in)
-        with pytest.warns(ForeignTrialsWarning, match=r"^3 trial\(s\) of study 's' were added by something else") as said:
+        with pytest.warns(
+            ForeignTrialsWarning, match=r"^3 trial\(s\) of study 's' were added by something else"
+        ) as said:
             fitted = search(storage=kept_in, study_name="s", n_trials=5).fit(X, Y)
         assert len(said) == 1
         assert fitted.n_trials_ == 5
@@ -583,17 +622,252 @@ class TestForeignTrials:
         assert fitted.best_trial_.number in fitted.cv_results_["trial_number"]
         assert before.cv_results_["params"] == fitted.cv_results_["params"][:3]
 
-    def test_they_stay_as_they_are(self, kept_in):
-        before = self.spoiled(kept_in).study_.trials[3:]
+    def test_they_stay_as_they_are(self, tmp_path):
+        theirs = self.spoiled(tmp_path / "s.db").study_.trials[3:]
         with pytest.warns(ForeignTrialsWarning):
-            search(storage=kept_in, study_name="s", n_trials=4).fit(X, Y)
-        after = OptunaSearchCV.from_study("s", kept_in, KnownScore()) if False else None
-        assert after is None
-        study = optuna.load_study(study_name="s", storage=open_by_optuna(kept_in))
-        assert study.trials[3:6] == before
+            fitted = search(storage=tmp_path / "s.db", study_name="s", n_trials=4).fit(X, Y)
+        assert fitted.study_.trials[3:6] == theirs
+        assert [trial.state for trial in theirs] == [TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING]
 
-    def test_reading_a_study_warns_of_them_as_well(self, kept_in):
+    def test_reading_a_study_warns_of_them_as_well(self):
+        kept_in = InMemoryStorage()
         self.spoiled(kept_in)
         with pytest.warns(ForeignTrialsWarning, match=r"^3 trial\(s\) of study 's' were added by something else"):
             rebuilt = OptunaSearchCV.from_study("s", kept_in, KnownScore(), SPACE)
         assert rebuilt.n_trials_ == 3
+
+
+# --- how often it is written ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def writes():
+    """Counts the transactions that wrote something, of every engine of SQLAlchemy's."""
+    counted, dirty = Counter(), set()
+
+    def note(connection, cursor, statement, *_):
+        if statement.split(maxsplit=1)[0].upper() in ("INSERT", "UPDATE", "DELETE", "REPLACE"):
+            dirty.add(id(connection))
+
+    def end(connection):
+        counted["transactions"] += id(connection) in dirty
+        dirty.discard(id(connection))
+
+    events = (("before_cursor_execute", note), ("commit", end))
+    for name, listener in events:
+        sqlalchemy.event.listen(sqlalchemy.engine.Engine, name, listener)
+    yield counted
+    for name, listener in events:
+        sqlalchemy.event.remove(sqlalchemy.engine.Engine, name, listener)
+
+
+class ManyParams(BaseEstimator):
+    """Twelve parameters of which the score is the sum; fails where the first is above `fails_above`."""
+
+    def __init__(self, a=0.0, b=0.0, c=0.0, d=0.0, e=0.0, f=0.0, g=0.0, h=0.0, i=0.0, j=0.0, k=0.0, l=0.0, top=9.0):  # noqa: E741
+        for name, value in locals().items():
+            if name != "self":
+                setattr(self, name, value)
+
+    def fit(self, X, y=None):
+        if self.a > self.top:
+            raise ValueError("too high")
+        return self
+
+    def score(self, X, y=None):
+        return sum(value for name, value in self.get_params().items() if name != "top")
+
+
+@pytest.mark.parametrize("n_metrics", [1, 3])
+@pytest.mark.parametrize("folds", [2, 10])
+@pytest.mark.parametrize("n_params", [1, 12])
+def test_a_finished_trial_costs_at_most_four_writes(n_params, folds, n_metrics, writes, shared):
+    space = {name: FloatDistribution(0, 1) for name in "abcdefghijkl"[:n_params]}
+    scoring = {f"metric {i}": high for i in range(n_metrics)} if n_metrics > 1 else None
+    made = search(space, ManyParams(), cv=folds, scoring=scoring, refit=False, storage=shared)
+    counted = {}
+    for n_trials in (2, 10):  # what opening costs is in both
+        writes.clear()
+        clone(made).set_params(n_trials=n_trials).fit(np.arange(40.0).reshape(20, 2), np.arange(20) % 2)
+        counted[n_trials] = writes["transactions"]
+    assert 8 <= counted[10] - counted[2] <= 4 * 8
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite:UserWarning")
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "qmc", "nsgaii"])
+def test_so_it_does_whatever_the_sampler_and_however_it_ends(sampler, writes, shared):
+    space = {name: FloatDistribution(0, 1) for name in "abc"}
+    made = search(space, ManyParams(top=0.5), sampler=sampler, storage=shared)
+    counted = {}
+    for n_trials in (4, 14):
+        writes.clear()
+        fitted = clone(made).set_params(n_trials=n_trials).fit(X, Y)
+        counted[n_trials] = writes["transactions"]
+    assert set(fitted.cv_results_["trial_state"]) == {"COMPLETE", "FAIL"}
+    assert 10 <= counted[14] - counted[4] <= 4 * 10
+
+
+# --- nothing of a sampler's, nothing pickled --------------------------------------------------------------------------
+
+SAMPLERS = ["tpe", "random", "qmc", "cmaes", "nsgaii", "nsgaiii", "brute-force"]
+#: How a pickle begins when it is written in hexadecimal digits or in base64.
+PICKLED = re.compile(r"(?<![0-9a-zA-Z.])800[2-5][0-9a-f]{16}|(?<![0-9a-zA-Z+/])gA[I-X][0-9a-zA-Z+/=]{12}")
+
+
+def test_the_marks_of_a_pickle_are_known():
+    for protocol in range(2, 6):
+        pickled = pickle.dumps(StandardScaler(), protocol)
+        assert PICKLED.search(f'"{pickled.hex()}"')
+        assert PICKLED.search(f'"{base64.b64encode(pickled).decode()}"')
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_nothing_of_a_sampler_and_nothing_pickled_is_in_the_storage(sampler, tmp_path):
+    space = {"x": IntDistribution(0, 50), "peak": IntDistribution(0, 50)}
+    space |= {"choice": [StandardScaler(), plus_one, None]} if sampler != "cmaes" else {}
+    search(space, n_trials=12, sampler=sampler, storage=tmp_path / "s.db").fit(X, Y)
+    tables = everything_in(tmp_path / "s.db")
+    assert tables["trial_system_attributes"] == tables["study_system_attributes"] == []
+    assert len(tables["trials"]) == 12
+    values = [value for rows in tables.values() for row in rows for value in row]
+    assert {type(value) for value in values} <= {str, int, float, type(None)}
+    assert not [value for value in values if PICKLED.search(str(value))]
+    for file in tmp_path.iterdir():
+        assert not re.search(rb"\x80[\x04\x05]\x95...\0{5}|cloudpickle", file.read_bytes(), re.DOTALL)
+
+
+def plant(path):
+    Path(path).write_text("unpickled")
+
+
+class Payload:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return plant, (self.path,)
+
+
+@pytest.mark.parametrize("sampler", ["cmaes", "tpe", "qmc"])
+def test_nothing_that_stands_in_the_storage_is_unpickled(sampler, tmp_path):
+    storage = RDBStorage(f"sqlite:///{tmp_path / 's.db'}")
+    space = {"x": FloatDistribution(0, 6), "peak": FloatDistribution(0, 6)}
+    made = search(space, sampler=sampler, storage=storage, study_name="s")
+    study = made.fit(X, Y).study_
+    payload = pickle.dumps(Payload(str(tmp_path / "planted")))
+    for key in ("cma", "cma:optimizer", "cma:0", "cma:optimizer:0", "cma:n_restarts", "qmc"):
+        hostile = {key: payload.hex(), f"{key}:0": payload.hex()}
+        study.add_trial(
+            create_trial(value=1.0, params={"x": 1.0, "peak": 1.0}, distributions=space, system_attrs=hostile)
+        )
+        storage.set_study_system_attr(storage.get_study_id_from_name("s"), key, payload.hex())
+    with pytest.warns(ForeignTrialsWarning, match=r"^6 trial"):
+        made.set_params(n_trials=8).fit(X, Y)
+    assert not (tmp_path / "planted").exists()
+
+
+# --- other tools ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["steps of a pipeline", "quantiles", "a list of dicts", "a function", "failed fits"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite:UserWarning")
+class TestOtherTools:
+    def test_optuna_reads_the_study(self, kind, shared):
+        fitted = fitted_kind(kind, shared)
+        study = fitted.study_
+        frame = study.trials_dataframe()
+        assert list(frame["number"]) == list(fitted.cv_results_["trial_number"])
+        assert list(frame["state"]) == list(fitted.cv_results_["trial_state"])
+        means = fitted.cv_results_["mean_test_score"]
+        assert frame["value"].to_numpy(float).tobytes() == np.where(np.isfinite(means), means, np.nan).tobytes()
+        assert study.best_trial.number == fitted.best_trial_.number
+        assert study.best_trials == [study.best_trial]
+        assert study.directions == [optuna.study.StudyDirection.MAXIMIZE]
+        names = [name for trial in study.trials for name in trial.params]
+        assert set(names) == {name for trial in study.trials for name in trial.distributions}
+        summaries = {one.study_name: one.n_trials for one in optuna.get_all_study_summaries(study._storage)}
+        assert summaries[kind] == len(study.trials)
+
+    @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+    def test_optuna_weighs_and_draws_it(self, kind):
+        pytest.importorskip("plotly")
+        from optuna import visualization
+
+        study = fitted_kind(kind, None).study_
+        for evaluator in (
+            optuna.importance.FanovaImportanceEvaluator(seed=0),
+            optuna.importance.PedAnovaImportanceEvaluator(),
+        ):
+            importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
+            assert all(0 <= importance <= 1 for importance in importances.values())
+        plots = ["optimization_history", "slice", "parallel_coordinate", "timeline", "edf", "param_importances"]
+        # These compare every parameter with every other one, and warn of those that never occur together.
+        plots += ["contour", "rank"] if kind in ("steps of a pipeline", "quantiles") else []
+        for plot in plots:
+            assert getattr(visualization, f"plot_{plot}")(study).data, plot
+
+    def test_optuna_copies_it_and_goes_on_with_it(self, kind, shared):
+        fitted = fitted_kind(kind, shared)
+        other = InMemoryStorage()
+        optuna.copy_study(from_study_name=kind, from_storage=fitted.study_._storage, to_storage=other)
+        copied = OptunaSearchCV.from_study(kind, other, *KINDS[kind][:2])
+        assert_same_results(copied.cv_results_, fitted.cv_results_)
+        trial = copied.study_.ask()
+        copied.study_.tell(trial, 1.0)
+        assert copied.study_.trials[-1].state == TrialState.COMPLETE
+
+
+# --- a fitted search without its storage ------------------------------------------------------------------------------
+
+
+def test_a_fitted_pickle_answers_without_its_storage(kept_in, tmp_path):
+    fitted = search({"C": FloatDistribution(0.1, 10)}, LogisticRegression(), storage=kept_in).fit(X, Y)
+    pickled = pickle.dumps(fitted)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    copied = pickle.loads(pickled)
+    np.testing.assert_array_equal(copied.predict(X), fitted.predict(X))
+    assert_same_results(copied.cv_results_, fitted.cv_results_)
+    assert copied.best_params_ == fitted.best_params_
+    assert repr(copied.top_n_) == repr(fitted.top_n_)
+    assert copied.best_trial_ == fitted.best_trial_
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pickle_finds_its_study_again(storage, monkeypatch):
+    if storage is not None and "://" in storage:
+        password = sqlalchemy.make_url(storage).password
+        monkeypatch.setenv("THE_PASSWORD", password)
+        storage = storage.replace(password, "${THE_PASSWORD}")
+    fitted = search(storage=storage).fit(X, Y)
+    copied = pickle.loads(pickle.dumps(fitted))
+    assert copied.study_.trials == fitted.study_.trials
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+
+def fit_when_all_are_here(folder, attempt, storage, n):
+    """Fit a search in a storage that is not there yet, at the moment in which `n` processes are about to."""
+    (folder / f"{attempt}-{os.getpid()}").touch()
+    until = time.monotonic() + 60
+    while len(list(folder.glob(f"{attempt}-*"))) < n and time.monotonic() < until:
+        pass
+    return search(storage=storage, n_trials=1).fit(X, Y).study_.study_name
+
+
+@pytest.mark.parametrize("file", ["s.db", "s.journal"])
+def test_processes_may_make_the_file_together(file, tmp_path):
+    (tmp_path / "here").mkdir()
+    with joblib.Parallel(n_jobs=2) as parallel:
+        for attempt in range(8):
+            path = tmp_path / f"{attempt}-{file}"
+            task = joblib.delayed(fit_when_all_are_here)(tmp_path / "here", attempt, path, 2)
+            names = parallel([task, task])
+            storage = f"sqlite:///{path}" if file == "s.db" else JournalStorage(JournalFileBackend(str(path)))
+            assert sorted(names) == sorted(optuna.get_all_study_names(storage))
+            assert len(set(names)) == 2

@@ -19,7 +19,7 @@ THEIR_MARKS = ("iterations", "no_check_spmatrix", "parallel_threads", "thread_un
 
 # Our settings make every warning an error. scikit-learn's tests are not written for that, and on an old scikit-learn
 # NumPy and SciPy warn. What must not happen in them either: that a warning of Optuna reaches the user.
-WARNINGS = pytest.mark.filterwarnings("default", r"error:::optuna\.")
+WARNINGS = pytest.mark.filterwarnings("default", r"error:::optuna\.", "error::optuna.exceptions.ExperimentalWarning")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,25 +15,26 @@ RUN_BY_OTHER_FILES = {
     "sklearn.tests.test_metaestimators",
     "sklearn.tests.test_metaestimators_metadata_routing",
 }
+MODULES = [
+    import_on_stand_ins(name)
+    for name in modules_that_name_a_search()
+    if name not in RUN_BY_OTHER_FILES and name not in LEFT_OUT
+]
 
 
-def _tests_elsewhere():
-    for module_name in modules_that_name_a_search():
-        if module_name in RUN_BY_OTHER_FILES or module_name in LEFT_OUT:
-            continue
-        module = import_on_stand_ins(module_name)
-        if uses_a_stand_in(module):  # else the name occurs in a comment, or belongs to a class of its own
-            for name, value in borrow_tests(module, names_a_search).items():
-                yield _renamed(name, module_name), value
-
-
-def _renamed(name, module_name):
+def _renamed(name, module):
     # Two modules may have tests of one name. Fixtures keep theirs, by which they are asked for.
     if not name.startswith("test"):
         return name
-    return f"{module_name.rpartition('.')[2]}__{name.removeprefix('test_')}"
+    return f"{module.__name__.rpartition('.')[2]}__{name.removeprefix('test_')}"
 
 
-for _name, _value in _tests_elsewhere():
-    assert _name not in globals(), f"two tests are called {_name}"
-    globals()[_name] = _value
+for _module in MODULES:
+    for _name, _value in borrow_tests(_module, names_a_search).items():
+        assert _renamed(_name, _module) not in globals(), f"two tests are called {_renamed(_name, _module)}"
+        globals()[_renamed(_name, _module)] = _value
+
+
+def test_the_stand_ins_are_in_place():
+    without = [module.__name__ for module in MODULES if not uses_a_stand_in(module)]
+    assert without == ["sklearn.tests.test_docstring_parameters"]  # which asks for all estimators, and so gets ours

@@ -1,0 +1,611 @@
+"""How long a search is: trials, fits or seconds, a whole grid, the end of a hopeless one; and what is a score."""
+
+import contextlib
+import re
+import threading
+import time
+import types
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from estimators import FailsOn, KnownScore, ScoresOddly
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import GridSearchCV, ParameterGrid
+
+from optuna_search import OptunaSearchCV, _engine
+from optuna_search.exceptions import NoResultError
+
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(12, 2)), np.arange(12) % 2
+
+LINE = {"x": FloatDistribution(-5.0, 5.0)}
+GRID = {"x": [3, 1, 2, 0], "choice": ["a", None]}
+
+
+class Counted(KnownScore):
+    """Notes what it is fitted with."""
+
+    fits = []  # noqa: RUF012 - shared by the clones on purpose
+
+    def fit(self, X, y=None):
+        Counted.fits.append(self.x)
+        return super().fit(X, y)
+
+
+@pytest.fixture(autouse=True)
+def _tests_are_apart():
+    """No fit is counted from the test before, and no thread of an aborted search runs into the next one."""
+    Counted.fits.clear()
+    before = set(threading.enumerate())
+    yield
+    settle(before)
+
+
+def settle(before):
+    """Wait for the threads that were not there before."""
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+
+
+@contextlib.contextmanager
+def failing(n_failed, n_fits):
+    """All that is warned of, once, is that so many of so many fits failed and what that means for the scores."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    texts = [str(warning.message) for warning in caught if warning.category is FitFailedWarning]
+    others = [str(warning.message) for warning in caught if warning.category is not FitFailedWarning]
+    assert len(texts) == 1 and f"\n{n_failed} fits failed out of a total of {n_fits}.\n" in texts[0]
+    assert len(others) <= 1 and all("One or more of the test scores are non-finite" in text for text in others)
+
+
+def made(space, estimator=None, **more):
+    """A search without a refit."""
+    settings = {"cv": 2, "refit": False, "random_state": 0, **more}
+    return OptunaSearchCV(Counted() if estimator is None else estimator, space, **settings)
+
+
+def search(space, estimator=None, **more):
+    """A finished search without a refit."""
+    return made(space, estimator, **more).fit(X, Y)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The engine's clock, which moves by one second at each fit of `Ticks` and never by itself."""
+    now = types.SimpleNamespace(seconds=time.monotonic())
+    monkeypatch.setattr(Ticks, "clock", now)
+    monkeypatch.setattr(_engine, "time", types.SimpleNamespace(monotonic=lambda: now.seconds))
+    return now
+
+
+class Ticks(Counted):
+    """Takes a second of the engine's clock to fit."""
+
+    clock = None
+
+    def fit(self, X, y=None):
+        Ticks.clock.seconds += 1.0
+        return super().fit(X, y)
+
+
+# --- trials -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampler", [None, "random", "tpe", "qmc"])
+@pytest.mark.parametrize("n_trials", [1, 2, 7])
+def test_n_trials_are_run(sampler, n_trials):
+    found = search(LINE, n_trials=n_trials, sampler=sampler)
+    assert found.n_trials_ == len(found.cv_results_["params"]) == n_trials
+    assert len(Counted.fits) == 2 * n_trials
+    assert [trial.state for trial in found.study_.trials] == [TrialState.COMPLETE] * n_trials
+
+
+def test_n_trials_is_the_total_of_the_study():
+    where = {"storage": InMemoryStorage(), "study_name": "total"}
+    assert search(LINE, n_trials=3, **where).n_trials_ == 3
+    assert search(LINE, n_trials=5, **where).n_trials_ == 5
+    assert len(Counted.fits) == 10
+    for fewer in (5, 4, 1):
+        assert search(LINE, n_trials=fewer, **where).n_trials_ == 5
+    assert len(Counted.fits) == 10
+
+
+def test_failed_trials_count():
+    with failing(4, 8):
+        found = search({"x": [1, 2, 3, 4, 5, 6]}, FailsOn(bad=(1, 3)), n_trials=4, sampler="grid")
+    assert list(found.cv_results_["trial_state"]) == ["FAIL", "COMPLETE", "FAIL", "COMPLETE"]
+    assert found.n_trials_ == 4
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3, 5])
+def test_n_trials_are_kept_to_by_many_workers(n_jobs):
+    with joblib.parallel_config("threading"):
+        found = search(LINE, n_trials=7, n_jobs=n_jobs)
+    assert found.n_trials_ == 7 and len(Counted.fits) == 14
+
+
+@pytest.mark.parametrize("space", [LINE, {"x": list(range(100))}, lambda trial: {"x": trial.suggest_float("a", 0, 1)}])
+def test_without_any_budget_there_are_fifty_trials(space):
+    found = search(space, sampler="random", cv=[(np.arange(6), np.arange(6, 12))])
+    assert found.n_trials_ == 50
+
+
+def test_without_any_budget_a_grid_is_searched_whole():
+    found = search({"x": list(range(60))})
+    assert found.n_trials_ == 60
+    found = search(GRID)
+    assert found.cv_results_["params"] == list(ParameterGrid(GRID))
+
+
+@pytest.mark.parametrize("n_trials", [8, 9, 1000])
+def test_a_grid_with_enough_trials_is_searched_whole_in_order(n_trials):
+    found = search(GRID, n_trials=n_trials)
+    assert found.cv_results_["params"] == list(ParameterGrid(GRID))
+    assert len(Counted.fits) == 16
+
+
+def test_a_grid_that_ran_in_part_is_completed():
+    where = {"storage": InMemoryStorage(), "study_name": "grid"}
+    first = search(GRID, n_trials=3, **where)
+    found = search(GRID, **where)
+    assert found.cv_results_["params"][:3] == first.cv_results_["params"]
+    assert sorted(map(repr, found.cv_results_["params"])) == sorted(map(repr, ParameterGrid(GRID)))
+    assert len(Counted.fits) == 16
+
+
+# --- fits -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_fits", "n_trials"), [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3), (9, 3)])
+def test_n_fits_ends_a_search_and_the_trial_in_the_air_is_finished(n_fits, n_trials):
+    found = search(LINE, n_fits=n_fits, cv=3)
+    assert found.n_trials_ == n_trials
+    assert len(Counted.fits) == 3 * n_trials
+
+
+def test_n_fits_is_the_total_of_the_study():
+    where = {"storage": InMemoryStorage(), "study_name": "fits"}
+    assert search(LINE, n_fits=4, **where).n_trials_ == 2
+    assert search(LINE, n_fits=9, **where).n_trials_ == 5
+    assert search(LINE, n_fits=10, **where).n_trials_ == 5
+    assert len(Counted.fits) == 10
+
+
+def test_n_fits_may_be_more_than_fifty_trials():
+    assert search(LINE, n_fits=120, sampler="random").n_trials_ == 60
+
+
+def test_n_fits_cuts_a_grid():
+    found = search(GRID, n_fits=6)
+    assert found.cv_results_["params"] == list(ParameterGrid(GRID))[:3]
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_n_fits_is_kept_to_by_many_workers(n_jobs):
+    with joblib.parallel_config("threading"):
+        found = search(LINE, n_fits=10, n_jobs=n_jobs)
+    assert found.n_trials_ == 5 and len(Counted.fits) == 10
+
+
+def test_duplicates_in_a_grid_cost_no_fits():
+    found = search({"x": [1, 1, 1, 2, 3]}, n_fits=4)
+    assert [params["x"] for params in found.cv_results_["params"]] == [1, 1, 1, 2]
+
+
+# --- seconds ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_timeout_stops_between_folds_and_keeps_what_is_finished(clock):
+    found = search(LINE, Ticks(), timeout=8.5, cv=2)
+    # Nine folds began in time: four trials were finished, the fifth was left after its first fold.
+    assert len(Counted.fits) == 9
+    assert found.n_trials_ == 4
+    assert list(found.cv_results_["trial_state"]) == ["COMPLETE"] * 4
+    assert found.best_score_ == max(found.cv_results_["mean_test_score"])
+    assert [trial.state for trial in found.study_.trials] == [TrialState.COMPLETE] * 4 + [TrialState.FAIL]
+    left = found.study_.trials[-1]
+    assert left.user_attrs["failure"]
+    assert "optuna_search" not in left.user_attrs
+
+
+def test_a_timeout_leaves_no_trial_running_with_many_workers(clock):
+    with joblib.parallel_config("threading"):
+        found = search(LINE, Ticks(), timeout=8.5, n_jobs=3)
+    states = [trial.state for trial in found.study_.trials]
+    assert TrialState.RUNNING not in states
+    assert states.count(TrialState.COMPLETE) == found.n_trials_ >= 3
+    assert len(Counted.fits) <= 20
+
+
+def test_the_best_so_far_is_refitted_after_a_timeout(clock):
+    found = search(LINE, Ticks(), timeout=4.5, refit=True)
+    assert found.best_estimator_.x == found.best_params_["x"]
+    found.predict(X)
+
+
+def test_trials_that_a_timeout_left_do_not_count_and_are_run_again(clock):
+    where = {"storage": InMemoryStorage(), "study_name": "left"}
+    space = {"x": [1, 2, 3, 4]}
+    clock.seconds = time.monotonic()
+    first = search(space, Ticks(), timeout=4.5, **where)
+    assert [params["x"] for params in first.cv_results_["params"]] == [1, 2]
+    clock.seconds = time.monotonic()
+    found = search(space, Ticks(), **where)
+    assert [params["x"] for params in found.cv_results_["params"]] == [1, 2, 3, 4]
+    assert found.n_trials_ == 4
+    assert Counted.fits == [1, 1, 2, 2, 3, 3, 3, 4, 4]
+    assert list(found.cv_results_["trial_number"]) == [0, 1, 3, 4]
+
+
+def test_a_timeout_before_the_first_trial_is_finished_says_so(clock):
+    with pytest.raises(NoResultError, match=r"Not one trial was finished.*timeout=0\.5.*more time"):
+        search(LINE, Ticks(), timeout=0.5)
+    assert len(Counted.fits) == 1
+
+
+def test_with_a_timeout_there_is_no_other_end(clock):
+    found = search(LINE, Ticks(), timeout=119.5, sampler="random", cv=2)
+    assert found.n_trials_ == 60
+
+
+def test_a_real_clock_ends_a_search():
+    class Sleeps(Counted):
+        def fit(self, X, y=None):
+            time.sleep(0.05)
+            return super().fit(X, y)
+
+    found = search(LINE, Sleeps(), timeout=1.0, sampler="random")
+    assert 1 <= found.n_trials_ <= 11  # no more than twenty fits begin within a second
+
+
+# --- several budgets --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n_trials", "n_fits", "timeout", "finished"),
+    [
+        (3, 100, 100.0, 3),
+        (100, 7, 100.0, 4),
+        (100, 100, 5.5, 3),
+        (3, 6, None, 3),
+        (4, None, 5.5, 3),
+        (None, 5, 100.0, 3),
+        (None, 100, 7.5, 4),
+    ],
+)
+def test_the_first_budget_that_is_reached_ends_the_search(clock, n_trials, n_fits, timeout, finished):
+    found = search(LINE, Ticks(), n_trials=n_trials, n_fits=n_fits, timeout=timeout)
+    expected = finished if timeout != 5.5 else 3
+    assert found.n_trials_ == expected
+
+
+def test_the_end_of_a_space_is_an_end_too(clock):
+    found = search(GRID, Ticks(), n_trials=100, n_fits=1000, timeout=1000.0)
+    assert found.n_trials_ == 8
+    found = search({"x": IntDistribution(1, 5)}, Ticks(), n_fits=1000)
+    assert found.n_trials_ == 5
+
+
+# --- hopeless searches ------------------------------------------------------------------------------------------------
+
+
+class AlwaysFails(Counted):
+    """Raises in every fit."""
+
+    def fit(self, X, y=None):
+        super().fit(X, y)
+        raise ValueError(f"no fit is possible with x={self.x:.1f}")
+
+
+class FailsAtFirst(Counted):
+    """Raises in the first so many fits."""
+
+    def __init__(self, x=0.0, first=8):
+        self.x = x
+        self.first = first
+
+    def fit(self, X, y=None):
+        Counted.fits.append(self.x)
+        if len(Counted.fits) <= self.first:
+            raise ValueError("not yet")
+        return self
+
+    def score(self, X, y=None):
+        return -float(self.x)
+
+
+@pytest.mark.parametrize("sampler", [None, "random", "tpe", "qmc"])
+@pytest.mark.parametrize("error_score", [np.nan, 0.0])
+def test_a_search_in_which_nothing_can_be_fitted_stops_after_five_trials(sampler, error_score):
+    hopeless = made(LINE, AlwaysFails(), n_trials=40, sampler=sampler, error_score=error_score, cv=3)
+    with pytest.raises(
+        ValueError, match=r"(?s)All the 15 fits failed.*Traceback.*ValueError: no fit is possible"
+    ) as error:
+        hopeless.fit(X, Y)
+    assert len(Counted.fits) == 15
+    assert f"no fit is possible with x={Counted.fits[0]:.1f}" in str(error.value)
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_a_hopeless_search_stops_with_many_workers_too(n_jobs):
+    hopeless = made(LINE, AlwaysFails(), n_trials=40, n_jobs=n_jobs)
+    with joblib.parallel_config("threading"), pytest.raises(ValueError, match=r"(?s)All the .* fits failed.*Traceback"):
+        hopeless.fit(X, Y)
+    assert 10 <= len(Counted.fits) <= 10 + 4 * n_jobs
+
+
+def test_a_grid_tries_everything_before_it_gives_up():
+    with pytest.raises(ValueError, match="All the 16 fits failed"):
+        search(GRID, AlwaysFails())
+    assert len(Counted.fits) == 16
+
+
+def test_a_grid_in_which_only_the_last_candidate_works_is_searched():
+    with failing(18, 20):
+        found = search({"x": list(range(10))}, FailsOn(bad=tuple(range(9))))
+    assert found.best_params_ == {"x": 9}
+
+
+@pytest.mark.parametrize("first", [8, 9])
+def test_one_fold_that_could_be_fitted_is_hope(first):
+    with failing(first, 14):
+        found = search(LINE, FailsAtFirst(first=first), n_trials=7, sampler="random")
+    assert found.n_trials_ == 7
+
+
+def test_a_hopeless_study_is_not_tried_for_long_by_the_next_run():
+    where = {"storage": InMemoryStorage(), "study_name": "hopeless"}
+    for fits in (10, 12):
+        with pytest.raises(ValueError, match=f"All the {fits} fits failed"):
+            search(LINE, AlwaysFails(), n_trials=40, **where)
+    assert len(Counted.fits) == 12
+
+
+def test_the_commonest_failure_is_quoted_with_its_count():
+    class FailsInTwoWays(Counted):
+        def fit(self, X, y=None):
+            super().fit(X, y)
+            raise ValueError("rare") if len(Counted.fits) <= 2 else RuntimeError("common")
+
+    with pytest.raises(ValueError, match="All the 10 fits failed") as error:
+        search(LINE, FailsInTwoWays(), n_trials=40)
+    assert re.search(r"(?s)8 fits failed with the following error:.*RuntimeError: common", str(error.value))
+    assert re.search(r"(?s)2 fits failed with the following error:.*ValueError: rare", str(error.value))
+
+
+def test_nothing_is_refitted_when_nothing_could_be_fitted():
+    hopeless = made(LINE, AlwaysFails(), refit=True, n_trials=3)
+    with pytest.raises(ValueError, match="All the 6 fits failed"):
+        hopeless.fit(X, Y)
+    assert not hasattr(hopeless, "best_estimator_") and not hasattr(hopeless, "best_params_")
+
+
+# --- scores that are none ---------------------------------------------------------------------------------------------
+
+
+class ScoresByFold(KnownScore):
+    """Scores its list fold by fold, told apart by the first number of the test part."""
+
+    def score(self, X, y=None):
+        return self.x[int(X[0, 0])]
+
+
+MARKED = np.column_stack([np.repeat([0.0, 1.0, 2.0], 4), np.arange(12.0)])
+THREE = [(np.flatnonzero(MARKED[:, 0] != fold), np.flatnonzero(MARKED[:, 0] == fold)) for fold in range(3)]
+
+
+def odd_scores(*choices, **more):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return made({"x": list(choices)}, ScoresByFold(), cv=THREE, **more).fit(MARKED, Y)
+
+
+@pytest.mark.parametrize("fold", [0, 1, 2])
+@pytest.mark.parametrize("odd", [np.nan, np.inf], ids=str)
+@pytest.mark.parametrize("sampler", [None, "tpe"])
+def test_one_fold_that_is_no_score_makes_the_trial_fail(odd, fold, sampler):
+    spoiled = [5.0, 5.0, 5.0]
+    spoiled[fold] = odd
+    found = odd_scores([1.0, 1.0, 1.0], spoiled, [2.0, 3.0, 4.0], n_trials=3, sampler=sampler)
+    states = {
+        repr(p["x"]): s for p, s in zip(found.cv_results_["params"], found.cv_results_["trial_state"], strict=True)
+    }
+    assert states == {repr([1.0, 1.0, 1.0]): "COMPLETE", repr(spoiled): "FAIL", repr([2.0, 3.0, 4.0]): "COMPLETE"}
+    assert found.best_params_ == {"x": [2.0, 3.0, 4.0]} and found.best_score_ == 3.0
+    trial = next(trial for trial in found.study_.trials if trial.state is TrialState.FAIL)
+    assert trial.value is None
+    assert trial.user_attrs["failure"].startswith("non-finite score: score=")
+    row = found.cv_results_["params"].index({"x": spoiled})
+    kept = [found.cv_results_[f"split{i}_test_score"][row] for i in range(3)]
+    np.testing.assert_array_equal(kept, spoiled)
+    assert found.cv_results_["rank_test_score"][row] == 3
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf], ids=str)
+def test_a_search_in_which_every_score_is_none_says_so(odd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hopeless = made({"x": [odd]}, ScoresOddly())
+        with pytest.raises(NoResultError, match="Not one of 1 trials has a score that can win: every mean of 'score'"):
+            hopeless.fit(X, Y)
+    assert not hasattr(hopeless, "best_params_")
+
+
+def test_minus_infinity_is_a_score_and_the_worst():
+    found = odd_scores([1.0, 1.0, 1.0], [2.0, 2.0, -np.inf], [0.0, 0.0, 0.0])
+    assert list(found.cv_results_["trial_state"]) == ["COMPLETE"] * 3
+    assert list(found.cv_results_["rank_test_score"]) == [1, 3, 2]
+    assert found.study_.trials[1].value == -np.inf
+    alone = odd_scores([-np.inf, 1.0, 1.0])
+    assert alone.best_score_ == -np.inf
+
+
+def test_scores_that_are_none_are_warned_of_once():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made({"x": [1.0, np.nan, np.inf, -np.inf]}, ScoresOddly()).fit(X, Y)
+    assert len([w for w in caught if "non-finite" in str(w.message)]) == 1
+
+
+def test_a_number_as_error_score_stands_for_failed_fits_only():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = search({"x": [1, 2]}, FailsOn(bad=(1,)), error_score=7.5)
+        odd = search({"x": [1.0, np.nan]}, ScoresOddly(), error_score=7.5)
+    assert list(found.cv_results_["mean_test_score"]) == [7.5, -2.0]
+    assert found.best_params_ == {"x": 1}
+    assert list(odd.cv_results_["trial_state"]) == ["COMPLETE", "FAIL"]
+
+
+SCORES_OF_NO_NUMBER = {
+    "None": None,
+    "a text": "good",
+    "a list": [1.0, 2.0],
+    "an array": np.array([1.0, 2.0]),
+    "a complex number": 1 + 2j,
+    "a date": np.datetime64("2020-01-01"),
+}
+
+
+@pytest.mark.parametrize("error_score", [np.nan, 0.0, "raise"], ids=str)
+@pytest.mark.parametrize("name", SCORES_OF_NO_NUMBER)
+@pytest.mark.parametrize("sampler", [None, "tpe"])
+def test_a_scorer_that_gives_no_number_is_named_at_the_first_trial(name, error_score, sampler):
+    def speedometer(estimator, X, y=None):
+        return SCORES_OF_NO_NUMBER[name]
+
+    asked = made({"x": [1, 2, 3]}, scoring=speedometer, error_score=error_score, sampler=sampler)
+    with pytest.raises((ValueError, TypeError), match=r"(?s)scor.*number.*speedometer|speedometer.*number") as error:
+        asked.fit(X, Y)
+    assert str(SCORES_OF_NO_NUMBER[name]) in str(error.value)
+    assert len(Counted.fits) <= 2
+
+
+# scikit-learn takes a text among several scores for the traceback of a scorer that failed.
+@pytest.mark.parametrize("name", sorted(set(SCORES_OF_NO_NUMBER) - {"a text"}))
+def test_a_scorer_that_gives_no_number_among_others_is_named(name):
+    asked = made(
+        {"x": [1, 2, 3]},
+        scoring={"good": lambda estimator, X, y: 1.0, "odd": lambda estimator, X, y: SCORES_OF_NO_NUMBER[name]},
+        refit="good",
+    )
+    with pytest.raises((ValueError, TypeError), match=r"(?s)scor.*number.*odd|odd.*number"):
+        asked.fit(X, Y)
+    assert len(Counted.fits) <= 2
+
+
+def test_a_score_in_an_array_of_one_is_a_number_as_in_grid_search():
+    scores = [
+        cls(
+            KnownScore(),
+            {"x": [1, 2]},
+            cv=2,
+            refit=False,
+            scoring=lambda estimator, X, y: np.array([float(estimator.x)]),
+        )
+        .fit(X, Y)
+        .cv_results_["mean_test_score"]
+        for cls in (GridSearchCV, OptunaSearchCV)
+    ]
+    np.testing.assert_array_equal(*scores)
+
+
+def test_what_is_in_the_air_when_a_scorer_gives_no_number_is_given_up():
+    storage = InMemoryStorage()
+    with joblib.parallel_config("threading"), pytest.raises(ValueError, match="must return a number"):
+        search(LINE, scoring=lambda estimator, X, y: "good", n_trials=8, n_jobs=2, storage=storage, study_name="text")
+    trials = storage.get_all_trials(storage.get_study_id_from_name("text"))
+    assert trials and {trial.state for trial in trials} == {TrialState.FAIL}
+    assert not [trial for trial in trials if "optuna_search" in trial.user_attrs]
+
+
+# --- failures are kept ------------------------------------------------------------------------------------------------
+
+
+class SpoilsOneFold(Counted):
+    """Raises in ``fit`` for even ``x`` when the first mark is in the training data."""
+
+    def fit(self, X, y=None):
+        super().fit(X, y)
+        if self.x % 2 == 0 and 0.0 in X[:, 0]:
+            raise RuntimeError(f"x={self.x}\non two lines")
+        return self
+
+
+def test_type_text_and_traceback_of_a_failure_are_kept_for_each_fold():
+    search_ = made({"x": [1, 2]}, SpoilsOneFold(), cv=THREE)
+    with failing(2, 6):
+        search_.fit(MARKED, Y)
+    complete, failed = search_.study_.trials
+    assert complete.state is TrialState.COMPLETE and "failures" not in complete.user_attrs["optuna_search"]
+    assert failed.state is TrialState.FAIL
+    assert failed.user_attrs["failure"] == "RuntimeError: x=2"
+    (failure,) = failed.user_attrs["optuna_search"]["failures"]
+    assert failure["folds"] == [1, 2]
+    assert failure["type"] == "RuntimeError"
+    assert failure["message"] == "x=2\non two lines"
+    assert failure["traceback"].startswith("Traceback") and 'raise RuntimeError(f"x=' in failure["traceback"]
+
+
+def test_one_warning_tells_of_all_failed_fits():
+    with failing(6, 12):
+        search({"x": list(range(6))}, FailsOn(bad=(1, 3, 5)))
+
+
+class Unusual(Exception):
+    """An error that nobody else raises."""
+
+    def __init__(self, x, why):
+        super().__init__(x, why)
+        self.x = x
+
+
+class RaisesUnusually(Counted):
+    def fit(self, X, y=None):
+        super().fit(X, y)
+        if self.x == 2:
+            raise Unusual(self.x, "because")
+        return self
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2, 4])
+def test_raise_lets_the_error_itself_out(n_jobs):
+    where = {"storage": InMemoryStorage(), "study_name": "raised"}
+    with joblib.parallel_config("threading"), pytest.raises(Unusual) as error:
+        search({"x": [0, 1, 2, 3]}, RaisesUnusually(), error_score="raise", n_jobs=n_jobs, **where)
+    assert error.value.x == 2 and error.value.args == (2, "because")
+    assert any(entry.name == "fit" and "test_budget" in str(entry.path) for entry in error.traceback)
+    storage = where["storage"]
+    trials = storage.get_all_trials(storage.get_study_id_from_name("raised"))
+    failed = [trial for trial in trials if trial.state is TrialState.FAIL]
+    assert TrialState.RUNNING not in {trial.state for trial in trials}
+    assert "Unusual: (2, 'because')" in [trial.user_attrs["failure"] for trial in failed]
+    assert all(trial.params["x"] in ("0", "1", "3") for trial in trials if trial.state is TrialState.COMPLETE)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2, 4])
+@pytest.mark.parametrize("bad", [(7,), (6, 7), (0,)], ids=str)
+def test_an_error_in_the_last_trials_is_never_swallowed(n_jobs, bad):
+    before = set(threading.enumerate())
+    with joblib.parallel_config("threading"):
+        with pytest.raises(ValueError, match=rf"x=[{''.join(map(str, bad))}] is bad in fit"):
+            search({"x": list(range(8))}, FailsOn(bad=bad), error_score="raise", n_jobs=n_jobs)
+        settle(before)
+        with failing(2 * len(bad), 16):
+            found = search({"x": list(range(8))}, FailsOn(bad=bad), n_jobs=n_jobs)
+    assert [params["x"] for params in found.cv_results_["params"]] == list(range(8))
+    assert [state == "FAIL" for state in found.cv_results_["trial_state"]] == [x in bad for x in range(8)]
+
+
+def test_a_failing_scorer_is_a_failed_trial_with_a_reason():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = search({"x": [0, 1]}, FailsOn(bad=(1,), where="score"))
+    assert list(found.cv_results_["trial_state"]) == ["COMPLETE", "FAIL"]
+    assert found.study_.trials[1].user_attrs["failure"]

@@ -1,0 +1,496 @@
+"""Watching a search: silence, a bar or lines; callbacks in the main thread; nothing global is touched."""
+
+import contextlib
+import io
+import logging
+import os
+import re
+import subprocess
+import sys
+import threading
+import warnings
+
+import joblib
+import numpy as np
+import optuna
+import pytest
+from estimators import FailsOn, KnownScore
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.storages import InMemoryStorage
+from optuna.study import MaxTrialsCallback
+from optuna.trial import FrozenTrial, TrialState
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from optuna_search import OptunaSearchCV
+
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(12, 2)), np.arange(12) % 2
+
+MIXED = {"x": FloatDistribution(-5.0, 5.0), "choice": ["a", "b", None], "peak": IntDistribution(1, 9)}
+ENDING = {"x": IntDistribution(0, 2), "choice": ["a", "b"]}
+
+
+def search(space=MIXED, estimator=None, **more):
+    """A finished search, without a refit."""
+    settings = {"cv": 2, "refit": False, "random_state": 0, "n_trials": 6, **more}
+    return OptunaSearchCV(estimator or KnownScore(), space, **settings).fit(X, Y)
+
+
+# --- silence ----------------------------------------------------------------------------------------------------------
+
+SAMPLERS = [None, "tpe", "random", "qmc", "cmaes", "nsgaii", "nsgaiii", "grid", "brute-force"]
+
+
+@pytest.fixture
+def logged(caplog):
+    """All that Optuna and we log, down to the last detail."""
+    names = ("optuna", "optuna_search")
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(logging.DEBUG)
+    for name in names:
+        logging.getLogger(name).addHandler(caplog.handler)
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "optuna_search"):
+        yield lambda: [r.getMessage() for r in caplog.records if r.name.startswith(names)]
+    for name in names:
+        logging.getLogger(name).removeHandler(caplog.handler)
+    optuna.logging.set_verbosity(level)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_verbose_0_prints_and_logs_nothing(capfd, logged, sampler, n_jobs):
+    with joblib.parallel_config("threading"):
+        search(ENDING if sampler in ("grid", "brute-force") else MIXED, sampler=sampler, n_jobs=n_jobs)
+        search(lambda trial: {"x": trial.suggest_int("x", 0, 3)}, sampler="tpe", n_jobs=n_jobs, n_trials=20)
+    assert capfd.readouterr() == ("", "")
+    assert logged() == []
+
+
+@pytest.mark.parametrize("file", ["s.db", "s.journal"])
+def test_verbose_0_prints_and_logs_nothing_with_a_storage(capfd, logged, tmp_path, file):
+    where = {"storage": str(tmp_path / file), "study_name": "silent"}
+    for n_trials in (2, 3):
+        search(n_trials=n_trials, **where)
+    assert capfd.readouterr() == ("", "")
+    assert logged() == []
+
+
+@pytest.mark.parametrize("verbose", [1, 2, 3])
+def test_optuna_logs_nothing_at_any_verbosity(logged, verbose):
+    search(verbose=verbose)
+    assert logged() == []
+
+
+def test_a_fresh_process_prints_and_logs_nothing():
+    # Loggers that a sampler brings along are not there yet in a fresh process.
+    code = """
+import logging, sys, warnings
+import numpy as np
+import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
+from sklearn.linear_model import LogisticRegression
+from optuna_search import OptunaSearchCV
+
+warnings.simplefilter("always")
+logging.basicConfig(level=logging.DEBUG, format="%(name)s %(message)s")
+optuna.logging.enable_propagation()
+for name in ("sqlalchemy", "alembic", "asyncio", "matplotlib"):
+    logging.getLogger(name).setLevel(logging.WARNING)
+X, y = np.random.default_rng(0).normal(size=(12, 2)), np.arange(12) % 2
+space = {"C": FloatDistribution(0.1, 1.0), "fit_intercept": [True, False], "max_iter": IntDistribution(200, 210)}
+for sampler in sys.argv[1:]:
+    given = {"max_iter": IntDistribution(200, 205)} if sampler in ("grid", "brute-force") else space
+    OptunaSearchCV(LogisticRegression(), given, sampler=sampler, n_trials=5, cv=2).fit(X, y)
+"""
+    names = [name for name in SAMPLERS if name]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *names], env=environment, capture_output=True, text=True, timeout=250, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_the_users_own_study_still_logs_while_a_search_runs(logged):
+    def watch(study, trial):
+        other = optuna.create_study()
+        other.optimize(lambda trial: 1.0, n_trials=1)
+
+    search(n_trials=2, callbacks=watch)
+    assert len([text for text in logged() if "finished with value" in text]) == 2
+
+
+# --- the bar ----------------------------------------------------------------------------------------------------------
+
+
+def shown(capfd):
+    """The states of the bar, in order."""
+    out, err = capfd.readouterr()
+    assert out == ""
+    return [state for state in re.split(r"[\r\n]+", err) if state.strip()]
+
+
+def test_verbose_1_shows_one_bar_on_stderr(capfd):
+    found = search(verbose=1)
+    states = shown(capfd)
+    assert " 0/6 " in states[0] and " 6/6 " in states[-1]
+    assert all(state.startswith("KnownScore") for state in states)
+    assert f"best {found.best_score_:.4f}" in states[-1]
+    assert "failed" not in states[-1]
+
+
+def test_verbose_true_is_verbose_1(capfd):
+    search(verbose=True)
+    assert " 6/6 " in shown(capfd)[-1]
+
+
+def test_the_bar_starts_where_the_study_stands(capfd):
+    where = {"storage": InMemoryStorage(), "study_name": "bar"}
+    first = search(n_trials=3, **where)
+    search(n_trials=5, verbose=1, **where)
+    states = shown(capfd)
+    assert " 3/5 " in states[0] and " 5/5 " in states[-1]
+    assert next(state for state in states if "best" in state).count(f"best {first.best_score_:.4f}") == 1
+    assert not [state for state in states if re.search(r" [0-2]/5 ", state)]
+
+
+def test_the_bar_of_a_finished_study_is_full(capfd):
+    where = {"storage": InMemoryStorage(), "study_name": "bar"}
+    search(n_trials=3, **where)
+    search(n_trials=3, verbose=1, **where)
+    states = shown(capfd)
+    assert all(" 3/3 " in state for state in states) and states
+
+
+def test_the_bar_counts_failed_trials(capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search({"x": [1, 2, 3, 4]}, FailsOn(bad=(1, 3)), verbose=1)
+    last = shown(capfd)[-1]
+    assert " 4/4 " in last and "best -2.0000" in last and "2 failed" in last
+
+
+def test_the_bar_of_a_search_without_a_number_of_trials_counts(capfd):
+    search(n_trials=None, n_fits=6, verbose=1)
+    last = shown(capfd)[-1]
+    assert "3trial" in last and "/" not in last.split("[")[0]
+
+
+def test_the_bar_knows_the_size_of_a_grid_and_counts_duplicates(capfd):
+    search({"x": [1, 2, 1], "choice": ["a", "b"]}, n_trials=None, verbose=1)
+    states = shown(capfd)
+    assert " 0/6 " in states[0] and " 6/6 " in states[-1]
+
+
+def test_the_bar_is_named_after_the_last_step(capfd):
+    pipe = Pipeline([("scale", StandardScaler()), ("model", LogisticRegression())])
+    search({"model__C": [0.1, 1.0]}, pipe, verbose=1)
+    assert shown(capfd)[-1].startswith("LogisticRegression")
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_the_bar_counts_what_many_workers_finish(capfd, n_jobs):
+    with joblib.parallel_config("threading"):
+        search(verbose=1, n_jobs=n_jobs)
+    assert " 6/6 " in shown(capfd)[-1]
+
+
+def test_the_bar_is_left_tidy_when_something_is_raised(capfd):
+    with pytest.raises(ValueError, match="x=3 is bad in fit"):
+        search({"x": [1, 2, 3, 4]}, FailsOn(bad=(3,)), error_score="raise", verbose=1)
+    err = capfd.readouterr().err
+    assert err.endswith("\n") and " 2/4 " in err.strip("\n").split("\r")[-1]
+
+
+def test_the_bar_goes_to_the_stderr_of_the_moment():
+    with contextlib.redirect_stderr(io.StringIO()) as caught:
+        search(verbose=1)
+    assert " 6/6 " in caught.getvalue()
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def test_verbose_2_prints_a_line_for_each_trial_on_stderr(capfd):
+    found = search(verbose=2)
+    lines = shown(capfd)
+    scores = found.cv_results_["mean_test_score"]
+    assert len(lines) == 6
+    for number, (line, score) in enumerate(zip(lines, scores, strict=True)):
+        assert re.match(rf"trial {number}\b", line)
+        assert f"{score:.6g}" in line
+        assert f"best {max(scores[: number + 1]):.6g}" in line
+        assert f"{number + 1}/6" in line
+
+
+def test_a_line_says_why_a_trial_failed(capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search({"x": [1, 2]}, FailsOn(bad=(1,)), verbose=2)
+    first, second = shown(capfd)
+    assert "failed: ValueError: x=1 is bad in fit" in first and "best none" in first
+    assert "score -2" in second and "best -2" in second
+
+
+def test_lines_go_on_counting_where_the_study_stands(capfd):
+    where = {"storage": InMemoryStorage(), "study_name": "lines"}
+    search(n_trials=3, **where)
+    search(n_trials=5, verbose=2, **where)
+    lines = shown(capfd)
+    assert [line.split(":")[0] for line in lines] == ["trial 3", "trial 4"]
+    assert "4/5" in lines[0] and "5/5" in lines[1]
+
+
+# --- callbacks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_jobs", [None, 3])
+@pytest.mark.parametrize("sampler", [None, "random", "qmc"])
+def test_a_callback_is_called_once_after_each_trial_in_the_main_thread(n_jobs, sampler):
+    calls = []
+
+    def watch(study, trial):
+        known = study.trials[trial.number]
+        calls.append((study, trial, os.getpid(), threading.current_thread(), known))
+
+    with joblib.parallel_config("threading"):
+        found = search(sampler=sampler, n_jobs=n_jobs, callbacks=watch)
+    assert sorted(trial.number for _, trial, *_ in calls) == list(range(6))
+    for study, trial, process, thread, known in calls:
+        assert study is found.study_
+        assert isinstance(trial, FrozenTrial) and trial == known
+        assert trial.state is TrialState.COMPLETE
+        assert trial.value == found.cv_results_["mean_test_score"][trial.number]
+        assert trial.datetime_complete is not None
+        assert (process, thread) == (os.getpid(), threading.main_thread())
+
+
+def test_callbacks_see_failed_trials_and_duplicates():
+    states = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search({"x": [1, 2, 2]}, FailsOn(bad=(1,)), callbacks=lambda study, trial: states.append(trial.state.name))
+    assert states == ["FAIL", "COMPLETE", "COMPLETE"]
+
+
+def test_callbacks_are_not_called_for_trials_of_earlier_runs():
+    where = {"storage": InMemoryStorage(), "study_name": "watched"}
+    numbers = []
+    search(n_trials=3, **where)
+    search(n_trials=5, callbacks=lambda study, trial: numbers.append(trial.number), **where)
+    assert numbers == [3, 4]
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_several_callbacks_are_called_in_their_order(kind):
+    order = []
+    watches = kind(lambda study, trial, name=name: order.append((trial.number, name)) for name in "ab")
+    search(n_trials=2, callbacks=watches)
+    assert order == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
+
+
+def test_a_callback_may_use_the_study():
+    best = []
+    found = search(callbacks=lambda study, trial: best.append((study.best_value, study.best_trial.number)))
+    assert best[-1] == (found.best_score_, found.best_trial_.number)
+    assert [value for value, _ in best] == list(np.maximum.accumulate(found.cv_results_["mean_test_score"]))
+
+
+def test_what_a_callback_does_to_its_trial_does_not_reach_the_study():
+    def spoil(study, trial):
+        trial.user_attrs.clear()
+        trial.params.clear()
+        trial.value = 1000.0
+
+    plain, spoiled = search(), search(callbacks=spoil)
+    assert spoiled.cv_results_["params"] == plain.cv_results_["params"]
+    assert spoiled.best_score_ == plain.best_score_
+    assert all(trial.params and "optuna_search" in trial.user_attrs for trial in spoiled.study_.trials)
+
+
+def test_a_callback_may_write_attributes_of_the_study():
+    found = search(callbacks=lambda study, trial: study.set_user_attr("seen", trial.number))
+    assert found.study_.user_attrs["seen"] == 5
+    assert found.n_trials_ == 6
+
+
+# --- stopping ---------------------------------------------------------------------------------------------------------
+
+
+def stop_after(number):
+    def watch(study, trial):
+        if trial.number >= number:
+            study.stop()
+
+    return watch
+
+
+@pytest.mark.parametrize("sampler", [None, "random", "tpe"])
+def test_a_callback_stops_the_search(sampler):
+    found = search(n_trials=30, sampler=sampler, callbacks=stop_after(3))
+    assert found.n_trials_ == 4
+    assert found.best_score_ == max(found.cv_results_["mean_test_score"])
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_a_callback_stops_many_workers(n_jobs):
+    with joblib.parallel_config("threading"):
+        found = search(n_trials=60, n_jobs=n_jobs, callbacks=stop_after(3))
+    assert 4 <= found.n_trials_ <= 4 + n_jobs + 2
+    assert TrialState.RUNNING not in {trial.state for trial in found.study_.trials}
+
+
+def test_the_best_is_refitted_after_a_callback_stopped_the_search():
+    found = search(n_trials=30, callbacks=stop_after(1), refit=True)
+    assert found.best_estimator_.x == found.best_params_["x"]
+
+
+def test_all_callbacks_of_a_trial_are_called_when_one_stops_the_search():
+    called = []
+    search(n_trials=30, callbacks=[stop_after(1), lambda study, trial: called.append(trial.number)])
+    assert called == [0, 1]
+
+
+def test_a_search_that_was_stopped_goes_on_in_the_next_run():
+    where = {"storage": InMemoryStorage(), "study_name": "stopped"}
+    assert search(n_trials=6, callbacks=stop_after(1), **where).n_trials_ == 2
+    assert search(n_trials=6, **where).n_trials_ == 6
+
+
+def test_the_same_search_may_be_stopped_twice():
+    made = OptunaSearchCV(KnownScore(), MIXED, n_trials=20, cv=2, callbacks=stop_after(2), refit=False)
+    assert made.fit(X, Y).n_trials_ == made.fit(X, Y).n_trials_ == clone(made).fit(X, Y).n_trials_ == 3
+
+
+def test_a_callback_of_optuna_stops_the_search():
+    assert search(n_trials=30, callbacks=[MaxTrialsCallback(4, states=(TrialState.COMPLETE,))]).n_trials_ == 4
+
+
+def test_a_study_cannot_be_stopped_when_no_search_runs():
+    found = search(callbacks=stop_after(3))
+    with pytest.raises(RuntimeError, match="supposed to be invoked inside an objective function or a callback"):
+        found.study_.stop()
+
+
+# --- callbacks that raise ---------------------------------------------------------------------------------------------
+
+
+class Refusal(Exception):
+    """An error that nobody else raises."""
+
+
+@pytest.mark.parametrize("n_jobs", [None, 3])
+def test_what_a_callback_raises_comes_out_once_and_leaves_the_study_whole(n_jobs):
+    where = {"storage": InMemoryStorage(), "study_name": "raised"}
+    seen = []
+
+    def watch(study, trial):
+        seen.append(trial.number)
+        if len(seen) == 3:
+            raise Refusal("enough")
+
+    with joblib.parallel_config("threading"), pytest.raises(Refusal, match="enough"):
+        search(n_trials=8, callbacks=[watch], n_jobs=n_jobs, **where)
+    assert len(seen) == 3
+    storage = where["storage"]
+    trials = storage.get_all_trials(storage.get_study_id_from_name("raised"))
+    assert sorted(trial.number for trial in trials if trial.state is TrialState.COMPLETE) == sorted(seen)
+    assert TrialState.RUNNING not in {trial.state for trial in trials}
+
+    found = search(n_trials=8, **where)
+    assert found.n_trials_ == 8
+    assert set(seen) <= set(found.cv_results_["trial_number"])
+
+
+def test_a_search_works_after_a_callback_raised():
+    def watch(study, trial):
+        raise Refusal("at once")
+
+    made = OptunaSearchCV(KnownScore(), MIXED, n_trials=3, cv=2, callbacks=watch, refit=False)
+    with pytest.raises(Refusal, match="at once"):
+        made.fit(X, Y)
+    assert made.set_params(callbacks=None).fit(X, Y).n_trials_ == 3
+
+
+def test_an_interrupt_in_a_callback_keeps_all_that_is_known():
+    def watch(study, trial):
+        if trial.number == 2:
+            raise KeyboardInterrupt
+
+    made = OptunaSearchCV(KnownScore(), MIXED, n_trials=8, cv=2, callbacks=watch)
+    with pytest.raises(KeyboardInterrupt):
+        made.fit(X, Y)
+    assert made.n_trials_ == len(made.cv_results_["params"]) == 3
+    assert made.best_score_ == max(made.cv_results_["mean_test_score"])
+    assert made.best_params_ == made.top_n_[0].params
+    assert not hasattr(made, "best_estimator_")
+    assert TrialState.RUNNING not in {trial.state for trial in made.study_.trials}
+
+
+# --- nothing global is touched ----------------------------------------------------------------------------------------
+
+
+def settings_of_loggers():
+    """Level, handlers, filters and flags of every logger."""
+    loggers = [logging.root, *(logging.getLogger(name) for name in sorted(logging.root.manager.loggerDict))]
+    return {
+        logger.name: (logger.level, list(logger.handlers), list(logger.filters), logger.propagate, logger.disabled)
+        for logger in loggers
+    }
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2, 3])
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_no_logger_and_no_warning_filter_is_changed(verbose, n_jobs):
+    with joblib.parallel_config("threading"):
+        search(n_trials=2, n_jobs=n_jobs)  # whatever is imported on the way is there now
+        loggers, filters, show = settings_of_loggers(), list(warnings.filters), warnings.showwarning
+        for sampler in SAMPLERS:
+            space = ENDING if sampler in ("grid", "brute-force") else MIXED
+            search(space, n_trials=4, n_jobs=n_jobs, verbose=verbose, sampler=sampler)
+    after = settings_of_loggers()
+    assert {name: after[name] for name in loggers} == loggers
+    assert list(warnings.filters) == filters
+    assert warnings.showwarning is show
+
+
+def test_no_logger_is_changed_when_something_is_raised():
+    loggers, filters = settings_of_loggers(), list(warnings.filters)
+    with pytest.raises(ValueError, match="x=3 is bad in fit"):
+        search({"x": IntDistribution(3, 3)}, FailsOn(bad=(3,)), error_score="raise", verbose=1)
+    with pytest.raises(Refusal):
+        search(callbacks=lambda study, trial: (_ for _ in ()).throw(Refusal))
+    after = settings_of_loggers()
+    assert {name: after[name] for name in loggers} == loggers
+    assert list(warnings.filters) == filters
+
+
+def test_threads_that_overlap_leave_the_warning_filters_as_they_were():
+    both, first_ended = threading.Barrier(2, timeout=30), threading.Event()
+
+    class Overlaps(KnownScore):
+        def fit(self, X, y=None):
+            both.wait()
+            if self.x == 1:  # ends when the other one has been collected
+                assert first_ended.wait(30)
+            return super().fit(X, y)
+
+    fold = [(np.arange(6), np.arange(6, 12))]
+    filters, show = list(warnings.filters), warnings.showwarning
+    with joblib.parallel_config("threading"):
+        search({"x": [0, 1]}, Overlaps(), cv=fold, n_jobs=2, callbacks=lambda study, trial: first_ended.set())
+    assert list(warnings.filters) == filters
+    assert warnings.showwarning is show
+
+
+def test_the_verbosity_that_the_user_chose_stays():
+    level = optuna.logging.get_verbosity()
+    try:
+        for chosen in (optuna.logging.DEBUG, optuna.logging.ERROR):
+            optuna.logging.set_verbosity(chosen)
+            search(n_trials=2, verbose=1)
+            assert optuna.logging.get_verbosity() == chosen
+    finally:
+        optuna.logging.set_verbosity(level)
