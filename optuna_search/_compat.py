@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -58,6 +59,7 @@ warn_or_raise_about_fit_failures = _warn_or_raise_about_fit_failures
 #: scikit-learn 1.9 brought callbacks, and with them two more arguments of its fit-and-score.
 HAS_CALLBACKS = hasattr(BaseSearchCV, "set_callbacks")
 
+_NUMPY = tuple(int(part) for part in np.__version__.split(".")[:2])
 _VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 #: scikit-learn's words for a splitter that does not keep its word.
 INCONSISTENT_SPLITS = (
@@ -84,7 +86,11 @@ def format_results(
 ) -> dict[str, Any]:
     """Build ``cv_results_`` with the installed scikit-learn's own hands: its keys, dtypes, masks and ranks."""
     search = types.SimpleNamespace(return_train_score=return_train_score)
-    return BaseSearchCV._format_results(search, candidates, n_splits, out)
+    if _NUMPY >= (1, 24):
+        return BaseSearchCV._format_results(search, candidates, n_splits, out)
+    with warnings.catch_warnings():  # choices of unequal length, of which later versions make objects at once
+        warnings.simplefilter("ignore", getattr(np, "VisibleDeprecationWarning"))  # noqa: B009
+        return BaseSearchCV._format_results(search, candidates, n_splits, out)
 
 
 def constraint_complaint(constraints: dict[str, Any], name: str, value: Any, caller: str) -> str | None:
@@ -139,13 +145,23 @@ def fold_context(search_context: Any, task_id: int) -> Any:
     return search_context.subcontext(task_name="candidate-split-evaluation", task_id=task_id)
 
 
-def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function for a worker: it runs there under the caller's scikit-learn configuration and warning filters."""
-    wrapped = delayed(function)()[0]
+def with_settings(function: Callable[..., Any], *, in_threads: bool) -> Callable[..., Any]:
+    """Wrap a function for a worker: it runs there under the caller's scikit-learn configuration and warning filters.
+
+    Threads have the filters of their process already; setting them in each would only mix them up.
+    """
     config = sklearn.get_config()
+    if in_threads:
+        return functools.partial(_with_config, config, function)
+    wrapped = delayed(function)()[0]
     if hasattr(wrapped, "with_config_and_warning_filters"):
         return wrapped.with_config_and_warning_filters(config, warnings.filters)
     return wrapped.with_config(config)
+
+
+def _with_config(config: dict[str, Any], function: Callable[..., Any], *args: Any) -> Any:
+    with sklearn.config_context(**config):
+        return function(*args)
 
 
 # --- Optuna ---------------------------------------------------------------------------------------------------------

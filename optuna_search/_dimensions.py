@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,9 +20,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from optuna_search._tokens import Token, token
+from optuna_search._tokens import digest, token
 
 Stored: TypeAlias = "float | int | str"
+#: The choices of one parameter by their texts, wherever in the space they stand.
+Seen: TypeAlias = dict[str, list[Any]]
+
+#: Types of which NumPy has relatives that count as the same.
+_PLAIN = (numbers.Number, str, np.generic)
 
 #: Quantiles of a distribution without bounds end here: its tails beyond have no finite value to try.
 TAIL = 1e-6
@@ -99,14 +105,12 @@ class Range:
         whole = isinstance(self.distribution, IntDistribution)
         number = _number(value, numbers.Integral if whole else numbers.Real)
         number = int(number) if whole else float(number)
-        if not self._contains(number):
-            raise ValueError(f"{value!r} lies outside of {self.describe()}")
-        return number
-
-    def _contains(self, number: float) -> bool:
         low, high, step = self.distribution.low, self.distribution.high, self.distribution.step
         steps = (number - low) / step if step else 0.0
-        return low <= number <= high and abs(steps - round(steps)) < 1e-8
+        if not low <= number <= high or abs(steps - round(steps)) > 1e-8:
+            raise ValueError(f"{value!r} lies outside of {self.describe()}")
+        # A stepped range is made of its own floats: 0.3 is not the third of its tenths, 3 * 0.1 is.
+        return low + round(steps) * step if step else number
 
     def options(self) -> Sequence[Stored] | None:
         """Return every stored value, in order, or None where there is no end of them."""
@@ -140,22 +144,30 @@ class Choices:
     by_name: bool = False
 
     @classmethod
-    def of(cls, choices: Sequence[Any] | np.ndarray) -> Choices:
-        """Give every choice its token."""
-        values = tuple(choices)
-        if isinstance(choices, named):
-            return cls(values, choices.names, by_name=True)
-        texts, ambiguous, seen = [], [], dict[str, list[tuple[Any, Token]]]()
-        for value in values:
-            made = token(value)
-            twins = seen.setdefault(made.text, [])
-            place = next((i for i, (other, known) in enumerate(twins) if _same(value, made, other, known)), len(twins))
+    def of(cls, choices: Sequence[Any] | np.ndarray, seen: Seen | None = None) -> Choices:
+        """Give every choice its token.
+
+        Parameters
+        ----------
+        choices : sequence
+            What the user wrote.
+        seen : dict of str to list of object, default=None
+            The choices of the same parameter elsewhere in the space by their texts: what looks like one of
+            them and is another is told from it as well.
+        """
+        seen = {} if seen is None else seen
+        by_name = isinstance(choices, named)
+        names = choices.names if isinstance(choices, named) else [token(value).text for value in choices]
+        texts, ambiguous = [], []
+        for text, value in zip(names, choices, strict=True):
+            twins = seen.setdefault(text, [])
+            place = next((i for i, other in enumerate(twins) if is_same(value, other)), len(twins))
             if place == len(twins):
-                twins.append((value, made))
+                twins.append(value)
             if place:
-                ambiguous.append(made.text)
-            texts.append(f"{made.text} #{place + 1}" if place else made.text)
-        return cls(values, tuple(texts), tuple(dict.fromkeys(ambiguous)))
+                ambiguous.append(text)
+            texts.append(f"{text} #{place + 1}" if place else text)
+        return cls(tuple(choices), tuple(texts), tuple(dict.fromkeys(ambiguous)), by_name)
 
     @cached_property
     def distribution(self) -> BaseDistribution:
@@ -185,11 +197,12 @@ class Choices:
     def stored(self, value: Any) -> Stored:
         """Return what Optuna stores for a value; ``ValueError`` if it is none of the choices."""
         for known, text in zip(self.values, self.tokens, strict=True):
-            if known is value:
+            if is_same(known, value):
                 return text
-        made = token(value)
-        if made.exact and made.text in self._objects:
-            return made.text
+        # A copy of an object that says nothing of being equal is known by its text, if no other choice has it.
+        text = token(value).text
+        if not self.by_name and text in self._objects and text not in self.ambiguous:
+            return text
         raise ValueError(f"{value!r} is none of the choices {self.describe()}")
 
     def options(self) -> Sequence[Stored]:
@@ -263,14 +276,19 @@ class Quantiles:
 
     def describe(self) -> str:
         """Return the distribution as it is written in code."""
+        name = self.frozen.dist.name
+        if type(self.frozen.dist) is not type(getattr(sys.modules.get("scipy.stats"), str(name), None)):
+            # Not one that scipy has by name, but made by the user: its values say what it is.
+            shape = [f"{value:.6g}" for value in self.frozen.ppf(np.linspace(0.01, 0.99, 99))]
+            return f"quantiles of {type(self.frozen.dist).__qualname__} #{digest(' '.join(shape), 8)}"
         args = [repr(arg) for arg in self.frozen.args] + [f"{k}={v!r}" for k, v in sorted(self.frozen.kwds.items())]
-        return f"quantiles of {self.frozen.dist.name}({', '.join(args)})"
+        return f"quantiles of {name}({', '.join(args)})"
 
 
 Dimension: TypeAlias = "Range | Choices | Quantiles"
 
 
-def dimension(name: str, given: Any) -> Dimension:
+def dimension(name: str, given: Any, seen: Seen | None = None) -> Dimension:
     """Return the dimension that a user's value stands for.
 
     Parameters
@@ -279,6 +297,8 @@ def dimension(name: str, given: Any) -> Dimension:
         The parameter, for the message.
     given : object
         An Optuna distribution, a frozen scipy distribution, or a sequence of choices.
+    seen : dict of str to list of object, default=None
+        The choices of this parameter elsewhere in the space.
 
     Raises
     ------
@@ -286,7 +306,7 @@ def dimension(name: str, given: Any) -> Dimension:
         If it is none of them, with scikit-learn's words where scikit-learn has the same complaint.
     """
     if isinstance(given, CategoricalDistribution):
-        return Choices.of(given.choices)
+        return Choices.of(given.choices, seen)
     if isinstance(given, FloatDistribution | IntDistribution):
         _check_bounds(name, given, given.low, given.high)
         return Range(_current(given))
@@ -297,9 +317,13 @@ def dimension(name: str, given: Any) -> Dimension:
     if isinstance(given, np.ndarray | Sequence) and not isinstance(given, str | bytes):
         if len(given) == 0:
             raise ValueError(f"Parameter grid for parameter {name!r} need to be a non-empty sequence, got: {given!r}")
-        return Choices.of(given)
+        if isinstance(given, named) and not all(isinstance(n, str) for n in given.choices):
+            raise ValueError(f"The choices of {name!r} are named by texts, got {given!r}.")
+        return Choices.of(given, seen)
     if hasattr(given, "ppf") and hasattr(given, "dist"):
-        _check_bounds(name, f"{given.dist.name}{given.args}", *given.support(), finite=False)
+        with np.errstate(all="ignore"):  # what comes of impossible parameters is what is checked here
+            low, high = given.support()
+        _check_bounds(name, f"{given.dist.name}{given.args}", low, high, finite=False)
         return _from_scipy(name, given)
     raise ValueError(
         f"Parameter grid for parameter {name!r} needs to be a list or a numpy array, but got {given!r} "
@@ -362,12 +386,19 @@ def _number(value: Any, kind: type) -> Any:
     return value
 
 
-def _same(value: Any, made: Token, other: Any, known: Token) -> bool:
-    """Whether two choices with one text are one choice, written twice."""
-    if value is other:
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two choices are one choice, written twice."""
+    if one is other:
         return True
-    plain = isinstance(value, numbers.Number | str | np.generic)
-    return made.exact and known.exact and (plain or type(value) is type(other))
+    a, b = token(one), token(other)
+    if a.text != b.text:
+        return False
+    if a.exact and b.exact:
+        return isinstance(one, _PLAIN) or type(one) is type(other)
+    try:
+        return type(one) is type(other) and bool(one == other)
+    except Exception:  # an object with an equality of its own kind
+        return False
 
 
 def _reading_order(text: Any) -> tuple[int, float, str]:

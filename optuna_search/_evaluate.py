@@ -88,8 +88,8 @@ def _evaluate_fold(evaluation: Evaluation, task: Task, split: int, context: Any)
     failed = result["fit_error"] is not None
     return Fold(
         # A fit that failed has no scores: `error_score` takes their place when results are read.
-        {} if failed else _by_metric(result["test_scores"]),
-        {} if failed or not evaluation.return_train_score else _by_metric(result["train_scores"]),
+        {} if failed else _by_metric(result["test_scores"], evaluation.scorer),
+        {} if failed or not evaluation.return_train_score else _by_metric(result["train_scores"], evaluation.scorer),
         result["fit_time"],
         result["score_time"],
         failure_of(result["fit_error"]) if failed else None,
@@ -97,8 +97,14 @@ def _evaluate_fold(evaluation: Evaluation, task: Task, split: int, context: Any)
     )
 
 
-def _by_metric(scores: Any) -> dict[str, float]:
-    return {name: float(score) for name, score in (scores if isinstance(scores, dict) else {"score": scores}).items()}
+def _by_metric(scores: Any, scorer: Any) -> dict[str, float]:
+    by_name = scores if isinstance(scores, dict) else {"score": scores}
+    for name, score in by_name.items():
+        if isinstance(score, complex):
+            raise ValueError(
+                f"scoring must return a number, got {score} ({type(score)}) instead. (scorer={name if isinstance(scores, dict) else scorer})"
+            )
+    return {name: float(score) for name, score in by_name.items()}
 
 
 def failure_of(traceback: str) -> Failure:

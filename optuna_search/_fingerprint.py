@@ -181,6 +181,8 @@ def _describe_param(value: Any, prefix: str, listed: set[str]) -> str:
         return code_token(value)
     if len(value) > 1 and isinstance(value[0], str) and prefix + value[0] in listed:
         value = (value[0], *value[2:])
+        if len(value) == 1:
+            return value[0]
     elif not any(isinstance(part, list | tuple) or _is_estimator(part) for part in value):
         return code_token(value)
     return f"[{', '.join(_describe_param(part, prefix, listed) for part in value)}]"

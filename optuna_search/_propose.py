@@ -5,13 +5,14 @@ Both know every candidate that the study has seen, finished or in the air, and n
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, BruteForceSampler, QMCSampler, RandomSampler
+from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler, QMCSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
@@ -24,6 +25,8 @@ from optuna_search.exceptions import SpaceError
 
 #: How often a sampler may propose what is known before an unseen candidate is looked for instead.
 MAX_REPEATS = 5
+#: The same for a sampler that has a grid of its own.
+MAX_GRID = 100_000
 #: How many random draws are made to find an unseen candidate in a space without end.
 MAX_DRAWS = 100
 
@@ -47,20 +50,22 @@ class Proposals(Protocol):
 class Enumeration:
     """The cells of a finite space in a given order.
 
-    A cell that is written twice in a grid is proposed twice, as ``ParameterGrid`` has it; what the study
-    has already is not.
+    A cell that is written twice in a grid is proposed twice, as ``ParameterGrid`` has it, unless the cells
+    are to be distinct; what the study has already is not.
     """
 
-    def __init__(self, space: Space, order: Iterable[int]) -> None:
+    def __init__(self, space: Space, order: Iterable[int], *, distinct: bool = False) -> None:
         self._cells: Iterator[Candidate] = (space.cell(int(index)) for index in order)
         self._seen: Counter[str] = Counter()
+        self._distinct = distinct
 
     def propose(self) -> Candidate | None:
         """Return the next cell that the study does not have."""
         for candidate in self._cells:
             if self._seen[candidate.key] == 0:
+                self._seen[candidate.key] += self._distinct
                 return candidate
-            self._seen[candidate.key] -= 1
+            self._seen[candidate.key] -= not self._distinct
         return None
 
     def claimed(self, candidate: Candidate, number: int) -> None:
@@ -74,9 +79,9 @@ class Enumeration:
         self._seen.update(keys[t.number] for t in trials if t.number in keys and _is_alive(t))
 
 
-def random_order(size: int, n: int, seed: int | None) -> Sequence[int]:
+def random_order(size: int, n: int, random_state: Any) -> Sequence[int]:
     """Return `n` of `size` cells in random order, none twice: as ``RandomizedSearchCV`` does with this seed."""
-    return sample_without_replacement(size, min(n, size), random_state=check_random_state(seed))
+    return sample_without_replacement(size, min(n, size), random_state=check_random_state(random_state))
 
 
 class Sampling:
@@ -97,6 +102,8 @@ class Sampling:
         self._known: dict[str, float | None] = {}  # candidate -> its score; None while in the air or failed
         self._shadows: dict[int, int] = {}  # number of a trial in the air -> its number in the shadow study
         self._keys: dict[int, str] = {}
+        self._first: deque[Mapping[str, Stored]] = deque()
+        self._visited: set[frozenset[tuple[str, Stored]]] = set()
         self._drawn: tuple[Trial, Candidate] | None = None
         self._ended = False
         self._next_cell = 0
@@ -106,7 +113,7 @@ class Sampling:
         tried = [trial.params.items() for trial in self._study.get_trials(deepcopy=False)]
         for point in points:
             if not any(point.items() <= items for items in tried):
-                self._study.enqueue_trial(dict(point))
+                self._first.append(point)
 
     def skip(self, n_earlier: int) -> None:
         """Go on where the first part of a search ended, with a sampler that counts its points in its own study.
@@ -129,7 +136,13 @@ class Sampling:
         return self._drawn[1] if self._drawn else None
 
     def _draw(self) -> tuple[Trial, Candidate] | None:
-        for _ in range(MAX_REPEATS):
+        while self._first:
+            self._study.enqueue_trial(dict(self._first.popleft()))
+            drawn = self._ask(self._sampler)
+            if self._is_new(drawn):
+                return drawn
+        # A grid sampler goes through what is known, in an order of its own, and says when it has come to the end.
+        for _ in range(MAX_GRID if isinstance(self._sampler, GridSampler) else MAX_REPEATS):
             drawn = self._ask(self._sampler)
             if self._is_new(drawn):
                 return drawn
@@ -138,9 +151,11 @@ class Sampling:
         if isinstance(self._space, Space):
             if self._space.size is not None:
                 return self._unseen_cell(self._space)
-        elif (found := self._brute_force()) is not None:
-            # The space is finite, and this is the judge of what is left of it.
-            return found if self._is_new(found) else None
+        elif self._has_an_end():
+            try:
+                return self._brute_force()
+            except ValueError:
+                pass  # on a path that nothing took before, there is a range without steps
         for _ in range(MAX_DRAWS):
             drawn = self._ask(self._random)
             if self._is_new(drawn):
@@ -159,7 +174,9 @@ class Sampling:
         self._study.sampler = sampler
         trial = self._study.ask()
         try:
-            return trial, self._space.draw(_suggest(trial))
+            candidate = self._space.draw(_suggest(trial))
+            self._visited.add(frozenset(candidate.point.items()))
+            return trial, candidate
         except ValueError as error:
             self._study.sampler = self._sampler
             self._tell(trial, None)
@@ -169,14 +186,25 @@ class Sampling:
         finally:
             self._study.sampler = self._sampler
 
+    def _has_an_end(self) -> bool:
+        """Whether every parameter that the callable has asked for so far is one of finitely many values."""
+        return all(
+            isinstance(dist, CategoricalDistribution) or dist.single() or getattr(dist, "step", None) is not None
+            for trial in self._study.get_trials(deepcopy=False)
+            for dist in trial.distributions.values()
+        )
+
     def _brute_force(self) -> tuple[Trial, Candidate] | None:
-        """Return an unseen point of a finite space, or a seen one if there is no other; None if it has no end."""
+        """Return an unseen candidate of a finite callable space, or None if every point was visited."""
         with no_experimental_warnings():
             sampler = BruteForceSampler(seed=0)
-        try:
-            return self._ask(sampler)
-        except ValueError:  # there is a range without steps among the parameters
-            return None
+        while True:
+            before = len(self._visited)
+            drawn = self._ask(sampler)
+            if self._is_new(drawn):
+                return drawn
+            if len(self._visited) == before:  # it goes round in what is known
+                return None
 
     def _unseen_cell(self, space: Space) -> tuple[Trial, Candidate] | None:
         assert space.size is not None
@@ -185,8 +213,7 @@ class Sampling:
             self._next_cell = index + (candidate.key in self._known)
             if candidate.key not in self._known:
                 self._study.enqueue_trial(candidate.point)
-                trial = self._study.ask()
-                return trial, space.draw(_suggest(trial))
+                return self._ask(self._sampler)
         self._ended = True
         return None
 
@@ -249,6 +276,11 @@ def _in_our_words(complaint: str) -> str | None:
         )
     if "must be given for BruteForceSampler" in complaint:
         return "sampler='brute-force' needs a space with an end: choices, whole numbers, ranges with a step."
+    if re.match(r"'.*' not in \(", complaint):
+        return (
+            f"The sampler holds a value that is none of the choices ({complaint}). Optuna knows choices by their "
+            "tokens, which are texts: write '1' for 1, 'None' for None, 'SVC()' for SVC()."
+        )
     return None
 
 

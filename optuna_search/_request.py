@@ -291,7 +291,7 @@ def read_space(search: Any) -> AnySpace:
             "There is nothing to search: give param_distributions, a dict of parameter -> distribution or list of "
             "choices, a list of such dicts, or a function of a trial that returns parameters."
         )
-    return parse(grid if given is None else given)
+    return parse(grid if given is None else given, strict=search.storage is not None)
 
 
 def callbacks_of(search: Any) -> list[Any]:
@@ -342,6 +342,8 @@ def order_of(search: Any, space: AnySpace) -> str | None:
     """Return how the cells of a space are gone through, "grid" or "random"; None where a sampler decides."""
     if search.sampler == "grid":
         return "grid"
+    if search.sampler == "brute-force" and space.size is not None:
+        return "random"
     if not space.is_grid:
         return None
     if search.sampler == "random":
@@ -389,32 +391,37 @@ def proposals_of(search: Any, space: AnySpace, earlier: Sequence[FrozenTrial], k
 
 
 def _new_proposals(search: Any, space: AnySpace, n_earlier: int) -> Enumeration | Sampling:
-    random_state = effective_seed(search.random_state)
     order = order_of(search, space)
     if order is not None:
         assert isinstance(space, Space)
-        return Enumeration(space, _cells(search, space, order, random_state))
-    seed = _samplers.seed_for(random_state, n_earlier)
+        return Enumeration(space, _cells(search, space, order), distinct=search.sampler == "brute-force")
+    seed = _samplers.seed_for(effective_seed(search.random_state), n_earlier)
     conditional = isinstance(space, FunctionSpace) or len(space.branches) > 1
     sampler = _samplers.make(search.sampler, seed, conditional=conditional, continued=n_earlier > 0)
     return Sampling(space, sampler, seed)
 
 
-def _cells(search: Any, space: Space, order: str, seed: int | None) -> Sequence[int]:
+def _cells(search: Any, space: Space, order: str) -> Sequence[int]:
     """Return the cells in the order in which they are tried."""
     assert space.size is not None
     size = space.size
     cells: Sequence[int] = range(size)
     if order == "random":
-        wanted = search.n_trials or (size if search.n_fits or search.timeout else DEFAULT_N_TRIALS)
-        if search.n_trials is not None and search.n_trials > size:
+        wanted = budget_of(search, space, 0.0).n_trials or size
+        if search.sampler == "random" and search.n_trials is not None and search.n_trials > size:
             warnings.warn(
                 f"The total space of parameters {size} is smaller than n_trials={search.n_trials}. Running {size} "
                 "trials. For an exhaustive search, leave out sampler and n_trials.",
                 UserWarning,
                 stacklevel=2,
             )
-        cells = random_order(size, wanted, seed)
+        cells = random_order(size, wanted, search.random_state)
     first = initial_points(search, space)
-    ahead = [next(i for i in range(size) if point.items() <= space.cell(i).point.items()) for point in first]
+    ahead = [cell for point in first if (cell := _cell_of(space, point)) is not None]
     return [*dict.fromkeys(ahead), *(i for i in cells if i not in set(ahead))] if ahead else cells
+
+
+def _cell_of(space: Space, point: Mapping[str, Any]) -> int | None:
+    """Return the first cell that a complete or partial point is."""
+    assert space.size is not None
+    return next((i for i in range(space.size) if point.items() <= space.cell(i).point.items()), None)

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from optuna_search._dimensions import Choices, Dimension, Range, Stored, dimension, example, iterate_options
+from optuna_search._dimensions import Choices, Dimension, Range, Seen, Stored, dimension, example, iterate_options
 from optuna_search._tokens import code_digest, token
 from optuna_search.exceptions import SpaceError
 
@@ -52,6 +52,11 @@ class _Recorder:
 
     def __call__(self, name: str, dim: Dimension) -> Stored:
         stored_name = dim.stored_name(name)
+        if self.distributions.get(stored_name, dim.distribution) != dim.distribution:
+            raise SpaceError(
+                f"param_distributions asks for {name!r} twice in one trial, as {self.distributions[stored_name]} and "
+                f"as {dim.distribution}; give each a name of its own."
+            )
         if stored_name not in self.point:
             self.point[stored_name] = self.pick(stored_name, dim)
             self.distributions[stored_name] = dim.distribution
@@ -211,6 +216,8 @@ class FunctionSpace:
     """A space in Optuna's define-by-run style: a function of a trial that returns parameters."""
 
     function: Callable[[Any], Mapping[str, Any]]
+    #: Whether choices that no token can tell apart are refused, as a storage needs it.
+    strict: bool = False
 
     is_grid = False
     size = None
@@ -218,7 +225,7 @@ class FunctionSpace:
     def draw(self, pick: Pick) -> Candidate:
         """Return the candidate that a pick leads to."""
         recorder = _Recorder(pick)
-        params = self.function(SpaceTrial(recorder))
+        params = self.function(SpaceTrial(recorder, self.strict))
         if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
             raise SpaceError(
                 f"param_distributions={self._name} must return a dict of parameter -> value, "
@@ -300,8 +307,9 @@ class SpaceTrial:
     Choices may be any objects; Optuna gets their tokens, the function gets the objects.
     """
 
-    def __init__(self, pick: Pick) -> None:
+    def __init__(self, pick: Pick, strict: bool = False) -> None:
         self._pick = pick
+        self._strict = strict
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -318,7 +326,7 @@ class SpaceTrial:
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Suggest one of the choices, which may be any objects."""
         dim = dimension(name, choices)
-        if isinstance(dim, Choices) and dim.ambiguous:
+        if self._strict and isinstance(dim, Choices) and dim.ambiguous:
             raise SpaceError(tell_apart(name, dim.ambiguous))
         return dim.value(self._pick(name, dim))
 
@@ -336,13 +344,15 @@ def tell_apart(name: str, tokens: Sequence[str]) -> str:
     )
 
 
-def parse(given: Any) -> AnySpace:
+def parse(given: Any, *, strict: bool = False) -> AnySpace:
     """Return the space that the user wrote.
 
     Parameters
     ----------
     given : dict, list of dict, or callable
         As in ``OptunaSearchCV(param_distributions=...)``.
+    strict : bool
+        Whether a callable may not ask for choices that no token can tell apart.
 
     Raises
     ------
@@ -350,20 +360,21 @@ def parse(given: Any) -> AnySpace:
         With every complaint there is.
     """
     if callable(given) and not isinstance(given, Mapping):
-        return FunctionSpace(given)
+        return FunctionSpace(given, strict)
     if not isinstance(given, Mapping | Sequence) or isinstance(given, str):
         raise SpaceError(f"Parameter grid is not a dict or a list, got: {given!r} of type {type(given).__name__}")
     dicts = [given] if isinstance(given, Mapping) else list(given)
     if not dicts:
         raise SpaceError(f"param_distributions={given!r} has no dict in it; {{}} is the estimator as it is.")
     complaints: list[str] = []
-    parsed = [dict(_dimensions(one, complaints)) for one in dicts]
+    seen: dict[str, Seen] = {}
+    parsed = [dict(_dimensions(one, seen, complaints)) for one in dicts]
     if complaints:
         raise SpaceError(complaints)
     return Space(tuple(_branches(parsed)))
 
 
-def _dimensions(given: Any, complaints: list[str]) -> Iterator[tuple[str, Dimension]]:
+def _dimensions(given: Any, seen: dict[str, Seen], complaints: list[str]) -> Iterator[tuple[str, Dimension]]:
     """Yield the parameters of one dict by name: ``ParameterGrid`` goes through them in this order too."""
     if not isinstance(given, Mapping):
         complaints.append(f"Parameter grid is not a dict ({given!r})")
@@ -373,7 +384,7 @@ def _dimensions(given: Any, complaints: list[str]) -> Iterator[tuple[str, Dimens
             complaints.append(f"A parameter has a name, a str; got {name!r} (of type {type(name).__name__}).")
             continue
         try:
-            yield name, dimension(name, given[name])
+            yield name, dimension(name, given[name], seen.setdefault(name, {}))
         except ValueError as error:
             complaints.append(str(error))
 
@@ -421,4 +432,5 @@ def _encode(branch: Branch, point: Mapping[str, Any]) -> tuple[dict[str, Stored]
 
 
 def _key(kept: Mapping[str, Any]) -> str:
-    return json.dumps(kept, sort_keys=True)
+    """Return what stands for a candidate: a number is the same whether it came from a range or a list."""
+    return json.dumps({name: v if isinstance(v, str) else token(v).text for name, v in kept.items()}, sort_keys=True)

@@ -38,7 +38,7 @@ class Token:
     """The text that stands for an object."""
 
     text: str
-    #: Whether the text says all there is: two objects of one type with one exact text are the same choice.
+    #: Whether the text says all there is: two objects of one type with one exact text are equal.
     exact: bool = True
 
 
@@ -88,9 +88,17 @@ def plain(text: str) -> Any:
     if _is_word(text):
         return text
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        # Literals only: nothing is called or looked up, but for the two numbers that have no literal.
+        return ast.literal_eval(_Infinities().visit(ast.parse(text, mode="eval")))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
+
+
+class _Infinities(ast.NodeTransformer):
+    """Puts numbers in the place of the words nan and inf."""
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Constant(float(node.id)) if node.id in ("nan", "inf") else node
 
 
 def _is_word(text: str) -> bool:
@@ -98,12 +106,12 @@ def _is_word(text: str) -> bool:
 
 
 def _token(value: Any) -> Token:
-    if isinstance(value, np.generic) and not isinstance(value, np.longdouble | np.void):
+    if isinstance(value, enum.Enum):
+        return Token(f"<{type(value).__qualname__}.{value.name}>", exact=False)
+    if isinstance(value, np.number | np.bool_ | np.str_) and not isinstance(value, np.timedelta64 | np.longdouble):
         value = value.item()
     if isinstance(value, str):
         return Token(str(value) if _is_word(value) else repr(str(value)))
-    if isinstance(value, enum.Enum):
-        return Token(f"<{type(value).__qualname__}.{value.name}>")
     if value is None or isinstance(value, bool | int | float | complex | bytes):
         return Token(repr(value))
     if isinstance(value, tuple | list | set | frozenset | dict):
@@ -113,7 +121,7 @@ def _token(value: Any) -> Token:
     if isinstance(value, functools.partial):
         return _call("partial", [value.func, *value.args], value.keywords)
     if isinstance(value, type):
-        return Token(f"<class {value.__module__}.{value.__qualname__}>")
+        return Token(f"<class {value.__module__}.{value.__qualname__}>", exact=False)
     if callable(value) and hasattr(value, "__name__"):
         return _function(value)
     if hasattr(value, "get_params"):
@@ -146,7 +154,7 @@ def _array(value: np.ndarray) -> Token:
     if value.dtype.hasobject:
         inner = _inner(value.tolist())
         return Token(f"array({inner.text}, dtype=object)", inner.exact)
-    if value.size <= MAX_ELEMENTS:
+    if 0 < value.size <= MAX_ELEMENTS:
         return Token(f"array({value.tolist()}, dtype={value.dtype})")
     content = digest(np.ascontiguousarray(value).tobytes(), 8)
     return Token(f"array(shape={value.shape}, dtype={value.dtype}, #{content})")
@@ -154,8 +162,8 @@ def _array(value: np.ndarray) -> Token:
 
 def _function(value: Any) -> Token:
     name = getattr(value, "__qualname__", value.__name__)
-    # A lambda or a function made inside another one has no name that leads to it alone.
-    return Token(f"<function {getattr(value, '__module__', None) or ''}.{name}>", "<" not in name)
+    # Not exact: lambdas share a name, and so do the functions that a loop makes.
+    return Token(f"<function {getattr(value, '__module__', None) or ''}.{name}>", exact=False)
 
 
 def _estimator(value: Any) -> Token:
@@ -176,8 +184,12 @@ def _changed(value: Any, params: Mapping[str, Any]) -> dict[str, Any]:
         name: given
         for name, given in params.items()
         if name not in defaults
-        or (given is not (default := defaults[name].default) and _inner(given) != _inner(default))
+        or not (given is (default := defaults[name].default) or _is_same_text(_inner(given), _inner(default)))
     }
+
+
+def _is_same_text(one: Token, other: Token) -> bool:
+    return one.exact and other.exact and one.text == other.text
 
 
 def _call(name: str, args: list[Any], keywords: Mapping[str, Any]) -> Token:
@@ -190,10 +202,10 @@ def _other(value: Any) -> Token:
     if isinstance(value, np.random.RandomState | np.random.Generator):
         state = value.get_state() if isinstance(value, np.random.RandomState) else value.bit_generator.state
         return Token(f"<{type(value).__name__} #{digest(repr(state), 8)}>")
-    text = repr(value)
+    text = " ".join(repr(value).split())
     if _ADDRESS.search(text):  # where an object lies in memory says nothing about it in the next run
-        return Token(f"<{type(value).__qualname__} object>", exact=False)
-    return Token(text)
+        text = f"<{type(value).__qualname__} object>"
+    return Token(text, exact=isinstance(value, range | slice | np.generic))
 
 
 def code_token(value: Any) -> str:

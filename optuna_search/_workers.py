@@ -103,7 +103,7 @@ class Backend:
             self._shared = OnDisk.write(evaluation, folder)
         else:
             self._shared = Scattered(evaluation)
-        self._call = with_settings(_work)
+        self._call = with_settings(_work, in_threads=door.shares_memory)
 
     @property
     def room(self) -> int:

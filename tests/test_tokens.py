@@ -163,7 +163,8 @@ def test_long_texts_that_differ_in_one_place_have_different_tokens(text, place):
 )
 def test_a_token_reads_like_the_code(value, text):
     assert token(value).text == text
-    assert token(value).exact
+    # Functions and classes are known by name, and a name is not all there is to them.
+    assert token(value).exact or text.startswith(("<function", "<class"))
 
 
 # --- NumPy ------------------------------------------------------------------------------------------------------------
