@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BaseSearchCV",
     "Interval",
+    "InvalidParameterError",
     "ParallelDoor",
     "ahead",
     "call_callbacks",
@@ -64,7 +65,7 @@ _VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 #: scikit-learn's words for a splitter that does not keep its word.
 INCONSISTENT_SPLITS = (
     "cv.split and cv.get_n_splits return inconsistent results. Expected {} splits, got {}"
-    if _VERSION >= (1, 7)
+    if _VERSION >= (1, 9)
     else "cv.split and cv.get_n_splits returned inconsistent results. Expected {} splits, got {}"
 )
 

@@ -157,7 +157,7 @@ class Choices:
         """
         seen = {} if seen is None else seen
         by_name = isinstance(choices, named)
-        names = choices.names if isinstance(choices, named) else [token(value).text for value in choices]
+        names = [token(one).text for one in (choices.names if isinstance(choices, named) else choices)]
         texts, ambiguous = [], []
         for text, value in zip(names, choices, strict=True):
             twins = seen.setdefault(text, [])

@@ -98,13 +98,11 @@ def _evaluate_fold(evaluation: Evaluation, task: Task, split: int, context: Any)
 
 
 def _by_metric(scores: Any, scorer: Any) -> dict[str, float]:
-    by_name = scores if isinstance(scores, dict) else {"score": scores}
-    for name, score in by_name.items():
-        if isinstance(score, complex):
-            raise ValueError(
-                f"scoring must return a number, got {score} ({type(score)}) instead. (scorer={name if isinstance(scores, dict) else scorer})"
-            )
-    return {name: float(score) for name, score in by_name.items()}
+    for name, score in (scores if isinstance(scores, dict) else {scorer: scores}).items():
+        if isinstance(score, complex):  # which scikit-learn lets pass for a number
+            raise ValueError(f"scoring must return a number, got {score} ({type(score)}) instead. (scorer={name})")
+    by_metric = scores if isinstance(scores, dict) else {"score": scores}
+    return {name: float(score) for name, score in by_metric.items()}
 
 
 def failure_of(traceback: str) -> Failure:

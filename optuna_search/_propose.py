@@ -25,6 +25,8 @@ from optuna_search.exceptions import SpaceError
 
 #: How often a sampler may propose what is known before an unseen candidate is looked for instead.
 MAX_REPEATS = 5
+#: Up to this many cells are shuffled in memory.
+MAX_POOL = 1_000_000
 #: The same for a sampler that has a grid of its own.
 MAX_GRID = 100_000
 #: How many random draws are made to find an unseen candidate in a space without end.
@@ -79,9 +81,11 @@ class Enumeration:
         self._seen.update(keys[t.number] for t in trials if t.number in keys and _is_alive(t))
 
 
-def random_order(size: int, n: int, random_state: Any) -> Sequence[int]:
+def random_order(size: int, n: int, random_state: Any, *, shuffled: bool = False) -> Sequence[int]:
     """Return `n` of `size` cells in random order, none twice: as ``RandomizedSearchCV`` does with this seed."""
-    return sample_without_replacement(size, min(n, size), random_state=check_random_state(random_state))
+    # Of all cells, scikit-learn's quickest way returns all in their order: the same set, which may be what is wanted.
+    method = "pool" if shuffled and size <= MAX_POOL else "auto"
+    return sample_without_replacement(size, min(n, size), method=method, random_state=check_random_state(random_state))
 
 
 class Sampling:

@@ -147,7 +147,7 @@ def check_schema(encoded: Any, what: str) -> None:
 
 def _encode_scores(folds: Sequence[dict[str, float] | None]) -> dict[str, list[Any]]:
     names = dict.fromkeys(name for scores in folds if scores for name in scores)
-    return {name: [_encode_number(scores.get(name)) if scores else None for scores in folds] for name in names}
+    return {name: [number(scores.get(name)) if scores else None for scores in folds] for name in names}
 
 
 def _decode_scores(encoded: Mapping[str, Sequence[Any]], n_folds: int) -> list[dict[str, float]]:
@@ -156,11 +156,9 @@ def _decode_scores(encoded: Mapping[str, Sequence[Any]], n_folds: int) -> list[d
     ]
 
 
-def _encode_number(number: float | None) -> float | str | None:
-    """Write a number that JSON has no form for as a word; ``float`` reads it back."""
-    if number is None or math.isfinite(number):
-        return number
-    return str(float(number))
+def number(value: float | None) -> float | str | None:
+    """Return a number that JSON has no form for as a word; ``float`` reads it back."""
+    return value if value is None or math.isfinite(value) else str(float(value))
 
 
 def _encode_failures(folds: Sequence[Fold | None]) -> list[dict[str, Any]]:

@@ -111,7 +111,8 @@ def check(search: Any) -> AnySpace:
 
 def _parameter_complaints(search: Any) -> Iterator[tuple[str, str]]:
     """Yield the name of each parameter that cannot be used, and why."""
-    for name, value in search.get_params(deep=False).items():
+    for name in CONSTRAINTS:  # a subclass may have further parameters
+        value = getattr(search, name)
         complaint = constraint_complaint({name: CONSTRAINTS[name]}, name, value, type(search).__name__)
         if complaint is None and (check := _FURTHER.get(name)) is not None:
             complaint = check(value)
@@ -243,9 +244,12 @@ def check_splits(splits: Sequence[tuple[Any, Any]], n_samples: int) -> None:
     complaints, overlapping = [], []
     for fold, parts in enumerate(splits):
         marks = []
-        for name, part in zip(("training", "test"), map(_indices, parts), strict=True):
+        for name, given in zip(("training", "test"), parts, strict=True):
+            part = _indices(given)
             if part.size == 0:
-                complaints.append(f"cv: the {name} part of fold {fold} is empty.")
+                # Some splitters make an empty test part where groups run out; it has no score, and no list means it.
+                if name == "training" or np.asarray(given).dtype.kind not in "iu":
+                    complaints.append(f"cv: the {name} part of fold {fold} is empty.")
             elif part.min() < -n_samples or part.max() >= n_samples:
                 complaints.append(
                     f"cv: the {name} part of fold {fold} has indices from {part.min()} to {part.max()}; "
@@ -415,7 +419,7 @@ def _cells(search: Any, space: Space, order: str) -> Sequence[int]:
                 UserWarning,
                 stacklevel=2,
             )
-        cells = random_order(size, wanted, search.random_state)
+        cells = random_order(size, wanted, search.random_state, shuffled=search.sampler == "brute-force")
     first = initial_points(search, space)
     ahead = [cell for point in first if (cell := _cell_of(space, point)) is not None]
     return [*dict.fromkeys(ahead), *(i for i in cells if i not in set(ahead))] if ahead else cells

@@ -136,10 +136,10 @@ def _demote_infinite(results: dict[str, Any], metric: str) -> None:
         ranks[~sound] = sound.sum() + 1
 
 
-def has_a_score(results: Mapping[str, Any], metric: str) -> bool:
-    """Whether any row has a score that may win."""
+def nothing_but_infinite(results: Mapping[str, Any], metric: str) -> bool:
+    """Whether some mean is plus infinity, which is a fault, and no other row could win instead."""
     means = results[f"mean_test_{metric}"]
-    return bool(np.any(~np.isnan(means) & (means != np.inf)))
+    return bool(np.isposinf(means).any() and not np.any(~np.isnan(means) & ~np.isposinf(means)))
 
 
 def report_failed_fits(records: Sequence[Record], error_score: float | str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from collections.abc import Mapping, Sequence
@@ -35,9 +36,9 @@ from optuna_search._results import (
     Row,
     Verdict,
     cv_results,
-    has_a_score,
     is_multimetric,
     metrics_of,
+    nothing_but_infinite,
     report_failed_fits,
 )
 from optuna_search._space import AnySpace
@@ -55,7 +56,7 @@ from optuna_search._tokens import plain, token
 from optuna_search._url import SecretURL, mask, protect
 from optuna_search._workers import open_workers
 from optuna_search.callbacks import Progress
-from optuna_search.exceptions import InvalidRequestError, NoResultError
+from optuna_search.exceptions import InvalidRequestError, NoResultError, SpaceError
 
 
 class _Protected:
@@ -146,12 +147,32 @@ class OptunaSearchCV(BaseSearchCV):
     cv_results_ : dict of str to array
         As in ``GridSearchCV``, one row for each finished trial in trial order, and ``trial_number`` and
         ``trial_state`` ("COMPLETE", "FAIL"). Times are in seconds.
-    best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, multimetric_
-        As in ``GridSearchCV``, and so are ``classes_``, ``n_features_in_``, ``feature_names_in_``.
+    best_estimator_ : estimator
+        The best candidate, fitted on all data; only with `refit`.
+    best_score_ : float
+        Its mean score over the folds; only if `refit` is not a function.
+    best_params_ : dict
+        Its parameters; only with one metric or with `refit`.
+    best_index_ : int
+        Its row of ``cv_results_``; only with one metric or with `refit`.
+    scorer_ : callable or dict of str to callable
+        What scored.
+    n_splits_ : int
+        How many folds there are.
+    refit_time_ : float
+        Seconds that the last fit took; only with `refit`.
+    multimetric_ : bool
+        Whether there were several metrics.
+    classes_ : ndarray of shape (n_classes,)
+        The labels; only with `refit` and for a classifier.
+    n_features_in_ : int
+        Only with `refit`, and if the estimator tells.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only with `refit`, and if the estimator tells.
     top_n_ : sequence
         The leaderboard, best first: ``top_n_[0].params``, ``top_n_(3, by="roc_auc")``, ``top_n_.to_frame()``.
     best_trial_ : optuna.trial.FrozenTrial
-        The trial of the best row.
+        The trial of the best row; only with one metric or with `refit`.
     study_ : optuna.Study
         The study, an ordinary one. What stands for an object in it is its token.
     n_trials_ : int
@@ -166,7 +187,7 @@ class OptunaSearchCV(BaseSearchCV):
     StorageError
         If the storage cannot be opened.
     NoResultError
-        If no trial has a usable score.
+        If no trial was finished.
 
     See Also
     --------
@@ -288,7 +309,7 @@ class OptunaSearchCV(BaseSearchCV):
         InvalidRequestError, StudyMismatchError, StorageError
             Before anything is fitted.
         NoResultError
-            If no trial has a usable score.
+            If no trial was finished.
         ValueError
             If every fit failed.
         KeyboardInterrupt
@@ -316,7 +337,8 @@ class OptunaSearchCV(BaseSearchCV):
         try:
             self._search(store, space, evaluation, context, started)
         except KeyboardInterrupt:
-            self._publish(store, space)
+            with contextlib.suppress(Exception):  # nothing that a refit function has to say comes before this
+                self._publish(store, space)
             raise
         report_failed_fits([k.record for k in store.kept()], self.error_score)
         self._publish(store, space)
@@ -440,8 +462,16 @@ class OptunaSearchCV(BaseSearchCV):
 
     # --- after the last one ---
 
-    def _publish(self, store: Store, space: AnySpace | None) -> None:
-        """Set every fitted attribute but the refitted estimator, as far as there is something to set."""
+    def _publish(
+        self, store: Store, space: AnySpace | None, objective: str | None = None, error_score: float | None = None
+    ) -> None:
+        """Set every fitted attribute but the refitted estimator, as far as there is something to set.
+
+        Parameters
+        ----------
+        objective, error_score
+            Where a study is read without being searched: what it was made with.
+        """
         kept = store.kept()
         self._study, self._study_name = store.study, store.study.study_name
         self.n_trials_ = len(kept)
@@ -450,11 +480,16 @@ class OptunaSearchCV(BaseSearchCV):
         records = [k.record for k in kept]
         rows = [Row(k.trial.number, k.trial.state.name, _params(space, k), k.record) for k in kept]
         self.multimetric_ = is_multimetric(records)
-        self.cv_results_ = results = cv_results(rows, self.n_splits_, self._error_score, self.return_train_score)
+        error_score = self._error_score if error_score is None else error_score
+        self.cv_results_ = results = cv_results(rows, self.n_splits_, error_score, self.return_train_score)
         scored = next((fold for record in records for fold in record.run if fold.test), None)
-        metric = self._metric_of(scored) if scored else metrics_of(records)[0]
+        if scored is None or objective is not None:
+            metrics = metrics_of(records)
+            metric = objective if objective in metrics else metrics[0]
+        else:
+            metric = self._metric_of(scored)
         self._metric = self.refit if self.multimetric_ and isinstance(self.refit, str) else metric
-        if (self.refit or not self.multimetric_) and (callable(self.refit) or has_a_score(results, self._metric)):
+        if self.refit or not self.multimetric_:
             self.best_index_ = self._select_best_index(self.refit, self._metric, results)
             if not callable(self.refit):
                 self.best_score_ = results[f"mean_test_{self._metric}"][self.best_index_]
@@ -462,19 +497,19 @@ class OptunaSearchCV(BaseSearchCV):
             self.best_trial_ = kept[int(self.best_index_)].trial
 
     def _require_a_result(self) -> None:
-        """Refuse to end well where there is no score.
+        """Refuse to end well where there is nothing.
 
         Raises
         ------
         NoResultError
-            If no trial has a score that can win.
+            If no trial was finished, or every score is plus infinity. Where every score is NaN, the first row
+            is taken and scikit-learn's warning says so, as in ``GridSearchCV``.
         """
         if not self.n_trials_:
             raise NoResultError(
                 f"Not one trial was finished before the search ended (timeout={self.timeout!r}); give it more time."
             )
-        wanted = self.refit or not self.multimetric_
-        if wanted and not callable(self.refit) and not has_a_score(self.cv_results_, self._metric):
+        if (self.refit or not self.multimetric_) and nothing_but_infinite(self.cv_results_, self._metric):
             raise NoResultError(
                 f"Not one of {self.n_trials_} trials has a score that can win: every mean of {self._metric!r} is "
                 "NaN or infinite."
@@ -575,9 +610,14 @@ class OptunaSearchCV(BaseSearchCV):
         space = (
             None if param_distributions is None and params.get("param_grid") is None else _request.read_space(search)
         )
-        search.n_splits_ = int(store.header()["fingerprint"]["splits"]["folds"])
-        search._publish(store, space)
+        warn_of_foreign_trials(store)
+        made_with = store.header()["fingerprint"]
+        search.n_splits_ = int(made_with["splits"]["folds"])
+        error_score = plain(made_with["error_score"])
+        search._publish(store, space, made_with["objective"], np.nan if error_score == "raise" else float(error_score))
         search._require_a_result()
+        if not any(fold.test for k in store.kept() for fold in k.record.run):
+            raise NoResultError(f"Not one of {search.n_trials_} trials has a score: every fit failed.")
         return search
 
 
@@ -598,10 +638,19 @@ def _params(space: AnySpace | None, kept: Kept) -> dict[str, Any]:
     """Return what the estimator got; without a space, objects are their tokens."""
     if space is None:
         return {name: plain(v) if isinstance(v, str) else v for name, v in kept.record.params.items()}
-    return space.decode(kept.record.params, kept.trial.params)
+    try:
+        return space.decode(kept.record.params, kept.trial.params)
+    except (KeyError, ValueError) as error:
+        raise SpaceError(
+            f"param_distributions is not the space of this study: trial {kept.trial.number} with {kept.record.params} "
+            "is no point of it."
+        ) from error
 
 
 def _without_password(storage: BaseStorage) -> Any:
     """Return a storage as a pickle may hold it."""
-    url = getattr(getattr(storage, "_backend", storage), "url", None)
-    return SecretURL(url, secret=False) if isinstance(url, str) and mask(url) != url else storage
+    inner = getattr(storage, "_backend", storage)
+    url = getattr(inner, "url", None) or getattr(inner, "_url", None)
+    options = str(getattr(inner, "engine_kwargs", "")).lower()
+    hides = isinstance(url, str) and (mask(url) != url or "password" in options or "passwd" in options)
+    return SecretURL(str(url), secret=False) if hides else storage

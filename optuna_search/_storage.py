@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import random
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend
 
-from optuna_search._url import SecretURL, expand, mask
+from optuna_search._url import SecretURL, expand, mask, redact
 from optuna_search.exceptions import StorageError
 
 #: Seconds that a write waits for other processes to let go of an SQLite file.
 BUSY_TIMEOUT = 60
+#: How often opening is tried while others make the same tables.
+ATTEMPTS = 10
 #: Seconds until a server that does not answer counts as unreachable.
 CONNECT_TIMEOUT = 8
 
@@ -40,18 +45,19 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     if isinstance(given, BaseStorage):
         return get_storage(given)
     text = given.connect() if isinstance(given, SecretURL) else os.fspath(given)
-    shown = mask(text)
+    shown, url = mask(text), text
     try:
         if "://" in text or text.startswith("${"):
-            return _open_url(expand(text))
+            url = expand(text)
+            return _open_url(url, to_read=to_read)
         path = Path(text).expanduser().absolute()
-        if to_read and not path.exists():
-            raise StorageError(f"storage={shown!r}: there is no file {path}.")
+        if to_read:
+            _must_exist(path, shown)
         if not path.parent.is_dir():
             raise StorageError(f"storage={shown!r}: there is no folder {path.parent}.")
         if path.suffix == ".journal":
             return JournalStorage(JournalFileBackend(str(path)))
-        return _open_url(f"sqlite:///{path}")
+        return _open_url(*_sqlite_url(path))
     except StorageError:
         raise
     except ImportError as error:
@@ -60,19 +66,50 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
             "For PostgreSQL: pip install 'optuna-search[postgres]' and a URL that begins with postgresql+psycopg://."
         ) from error
     except Exception as error:
-        raise StorageError(f"storage={shown!r} cannot be opened: {_reason(error)}") from None
+        raise StorageError(f"storage={shown!r} cannot be opened: {redact(_reason(error), url)}") from None
 
 
-def _open_url(url: str) -> BaseStorage:
+def _must_exist(path: Path, shown: str) -> None:
+    if not path.exists():
+        raise StorageError(f"storage={shown!r}: there is no file {path}.")
+
+
+def _sqlite_url(path: Path) -> tuple[str, str | None]:
+    """Return the URL of a file, and its path where that has characters that a URL gives a meaning of its own."""
+    if set(str(path)) & set("?%"):
+        return "sqlite://", str(path)
+    return "sqlite:///" + str(path).replace("{", "{{").replace("}", "}}"), None  # Optuna formats its URLs
+
+
+def _open_url(url: str, path: str | None = None, *, to_read: bool = False) -> BaseStorage:
+    import sqlalchemy
     from optuna.storages import RDBStorage
 
     backend = url.partition("://")[0].partition("+")[0]
+    if to_read and backend == "sqlite" and (file := url.partition("///")[2].partition("?")[0]) not in ("", ":memory:"):
+        _must_exist(Path(file), url)
     connect: dict[str, Any] = {}
     if backend == "sqlite":
         connect = {"timeout": BUSY_TIMEOUT, "factory": DurableConnection}
     elif backend in ("postgresql", "mysql", "mariadb"):
         connect = {"connect_timeout": CONNECT_TIMEOUT}
-    return get_storage(RDBStorage(url, engine_kwargs={"connect_args": connect, "pool_pre_ping": backend != "sqlite"}))
+    options: dict[str, Any] = {"connect_args": connect, "pool_pre_ping": backend != "sqlite"}
+    if path is not None:
+        connection = functools.partial(sqlite3.connect, path, check_same_thread=False, **connect)
+        options = {"creator": connection, "poolclass": sqlalchemy.pool.QueuePool}
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return get_storage(RDBStorage(url, engine_kwargs=options))
+        except Exception as error:
+            # Several processes may make the tables of one empty database together: all but one find them there.
+            if attempt == ATTEMPTS or not _is_race(error):
+                raise
+            time.sleep(0.1 * attempt * random.random())
+    raise AssertionError("not reached")
+
+
+def _is_race(error: Exception) -> bool:
+    return any(word in str(error) for word in ("already exists", "is locked", "UNIQUE", "duplicate key"))
 
 
 class DurableConnection(sqlite3.Connection):
@@ -89,8 +126,8 @@ class DurableConnection(sqlite3.Connection):
 
 
 def _reason(error: BaseException) -> str:
-    """Return the innermost cause in one line, without what might hold a password."""
+    """Return the innermost cause in one line."""
     while (inner := error.__cause__ or getattr(error, "orig", None)) is not None and inner is not error:
         error = inner
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return mask(lines[0]) if lines else type(error).__name__
+    return lines[0] if lines else type(error).__name__

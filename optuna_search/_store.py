@@ -11,6 +11,7 @@ storage is ever unpickled, and a draw does not read the whole history again.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import warnings
 from collections.abc import Mapping
@@ -82,26 +83,37 @@ class Store:
 
     def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> None:
         """Write the record and the end of a trial: complete with its value, or failed with its reason."""
-        self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record))
         if failure is not None:
             self.storage.set_trial_user_attr(trial_id, FAILURE, failure)
+        # The record goes last before the state: whoever finds it on the running trial of a dead owner knows all.
+        self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record) | {"value": _record.number(value)})
+        self._end(trial_id, value)
+
+    def _end(self, trial_id: int, value: float | None) -> None:
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
         self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
 
     def release(self, trial_id: int, reason: str) -> None:
         """Give up a trial that did not come to its end: it has no record and does not count."""
-        try:
+        # Two drivers may find the same dead owner; the second one has nothing left to do.
+        with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_user_attr(trial_id, FAILURE, reason)
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            pass  # two drivers found the same dead owner, and the other one was first
 
     def release_the_dead(self) -> int:
-        """Give up the trials whose owners are known to be dead, and return how many there were."""
+        """Give up the trials whose owners are known to be dead, and return how many there were.
+
+        One that had its record already, and not yet its end, gets the end that it was about to get.
+        """
         running = [t for t in self.trials() if t.state == TrialState.RUNNING]
         dead = [t for t in running if _owner.is_dead(t.user_attrs.get(CLAIM))]
         for trial in dead:
-            self.release(trial._trial_id, ABANDONED)
+            if RECORD not in trial.user_attrs:
+                self.release(trial._trial_id, ABANDONED)
+                continue
+            value = trial.user_attrs[RECORD].get("value")
+            with contextlib.suppress(UpdateFinishedTrialError):
+                self._end(trial._trial_id, None if value is None else float(value))
         return len(dead)
 
     # --- all trials ---
@@ -164,6 +176,12 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
             store = Store(storage, study_name)
     attrs = storage.get_study_user_attrs(store.study_id)
     if not attrs and not store.trials():
+        if store.study.directions != [StudyDirection.MAXIMIZE]:
+            raise StorageError(
+                f"study_name={study_name!r} is an empty study that goes another way "
+                f"({', '.join(d.name.lower() for d in store.study.directions)}); scores are maximised. "
+                "Choose another study_name."
+            )
         # Whoever made it was killed before the first word, or is about to write the same one.
         storage.set_study_user_attr(store.study_id, RECORD, header.encode())
         return store

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 #: Longer tokens are cut and closed with a hash, so that every storage takes them and a table can show them.
-MAX_LENGTH = 200
+MAX_LENGTH = 1000
 #: Arrays up to this many elements are written out, larger ones are hashed.
 MAX_ELEMENTS = 20
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from optuna_search.exceptions import StorageError
 
-_USERINFO = re.compile(r"(?P<head>[a-zA-Z][\w+.\-]*://[^/?#\s]*?:)(?P<password>[^/?#\s]*)(?=@)")
+# Up to the last @: a password that should have been quoted, and was not, must not be seen either.
+_USERINFO = re.compile(r"(?P<head>[a-zA-Z][\w+.\-]*://[^:@/\s]*:)(?P<password>.*)(?=@)")
 _QUERY_SECRET = re.compile(r"(?P<head>[?&](?:password|passwd|pwd|sslpassword)=)(?P<password>[^&#\s]*)", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _MASK = "***"
@@ -80,6 +81,19 @@ def mask(text: str) -> str:
         return found.group() if not password or _VARIABLE.fullmatch(password) else found["head"] + _MASK
 
     return _QUERY_SECRET.sub(hide, _USERINFO.sub(hide, text))
+
+
+def redact(text: str, url: str) -> str:
+    """Return a text, an error's for instance, without the password of a URL and without any piece of it.
+
+    A password that was not quoted as a URL needs it may be torn apart by whoever reads the URL.
+    """
+    passwords = [found["password"] for pattern in (_USERINFO, _QUERY_SECRET) for found in pattern.finditer(url)]
+    pieces = {piece for password in passwords for piece in (password, *re.split(r"[^\w.\-]+", password))}
+    for piece in sorted(pieces, key=len, reverse=True):
+        if len(piece) > 2:
+            text = text.replace(piece, _MASK)
+    return mask(text)
 
 
 def expand(url: str) -> str:

@@ -3,10 +3,10 @@
 ::
 
     OptunaSearchError
-    ├── InvalidRequestError (ValueError, TypeError)   a parameter or an input that cannot be used
+    ├── InvalidRequestError (ValueError, TypeError)    a parameter or an input that cannot be used
     │   └── SpaceError                                 the same, about the space that is to be searched
     ├── StudyMismatchError (ValueError)                the study was measured on something else
-    ├── NoResultError (ValueError)                     the search ended without one usable trial
+    ├── NoResultError (ValueError)                     the search ended without one finished trial
     └── StorageError (RuntimeError)                    the storage cannot be opened, read or written
 
     OptunaSearchWarning (UserWarning)
@@ -17,6 +17,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from optuna_search._compat import InvalidParameterError
 
 __all__ = [
     "ForeignTrialsWarning",
@@ -35,11 +37,11 @@ class OptunaSearchError(Exception):
     """Base class of every error that this library raises on its own account."""
 
 
-class InvalidRequestError(OptunaSearchError, ValueError, TypeError):
+class InvalidRequestError(OptunaSearchError, InvalidParameterError):
     """Something that was asked for cannot be used.
 
-    It is a ``ValueError`` and a ``TypeError`` because scikit-learn's search classes raise either of them
-    for the same mistakes, and code written for them keeps working.
+    It is what scikit-learn raises for a parameter that cannot be used, and so a ``ValueError`` and a
+    ``TypeError``: code written for scikit-learn's search classes keeps working.
 
     Parameters
     ----------
@@ -88,7 +90,7 @@ class StudyMismatchError(OptunaSearchError, ValueError):
 
 
 class NoResultError(OptunaSearchError, ValueError):
-    """The search ended without a single trial that could be used."""
+    """The search ended without a single finished trial."""
 
 
 class StorageError(OptunaSearchError, RuntimeError):

@@ -427,11 +427,17 @@ def test_one_fold_that_is_no_score_makes_the_trial_fail(odd, fold, sampler):
     assert found.cv_results_["rank_test_score"][row] == 3
 
 
-@pytest.mark.parametrize("odd", [np.nan, np.inf], ids=str)
-def test_a_search_in_which_every_score_is_none_says_so(odd):
+def test_where_every_score_is_nan_the_first_row_is_taken_with_a_warning_as_in_grid_search():
+    with pytest.warns(UserWarning, match="test scores are non-finite"):
+        found = made({"x": [np.nan]}, ScoresOddly()).fit(X, Y)
+    assert found.best_index_ == 0
+    assert found.n_trials_ == 1
+
+
+def test_a_search_in_which_every_score_is_infinite_says_so():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        hopeless = made({"x": [odd]}, ScoresOddly())
+        hopeless = made({"x": [np.inf]}, ScoresOddly())
         with pytest.raises(NoResultError, match="Not one of 1 trials has a score that can win: every mean of 'score'"):
             hopeless.fit(X, Y)
     assert not hasattr(hopeless, "best_params_")

@@ -1,5 +1,6 @@
 """A named study is continued by whoever measures the same, and refused to whoever measures anything else."""
 
+import functools
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
+import scipy.stats
 import sklearn
 from estimators import CountsFits, KnownScore, high, low, two_scores
 from optuna.distributions import FloatDistribution, IntDistribution
@@ -367,6 +369,7 @@ OUTSIDE = {
     "initial_params": {"initial_params": [{"x": 1.0}]},
     "the estimator's own value of what is searched": {"estimator__x": 5.0},
     "the space by its other name": {"param_distributions": None, "param_grid": SPACE},
+    "a range of scipy": {"param_distributions": {"x": scipy.stats.uniform(0, 6)}},
     "a range written in another way": {"param_distributions": {"x": FloatDistribution(0.0, 6.0, log=False)}},
 }
 
@@ -384,6 +387,32 @@ def test_no_false_alarm_for(what, base):
 def test_train_scores_of_trials_without_them_are_missing(base):
     fitted = base.fit(return_train_score=True)
     assert np.isnan(fitted.cv_results_["mean_train_score"]).all()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"error_score": 0}, {"error_score": 0.0}),
+        ({"error_score": np.nan}, {"error_score": float("nan")}),
+        ({"scoring": ["accuracy", "f1"], "refit": "f1"}, {"scoring": ("f1", "accuracy"), "refit": "f1"}),
+        (
+            {"scoring": {"a": "accuracy", "f": "f1"}, "refit": "f"},
+            {"scoring": {"f": "f1", "a": "accuracy"}, "refit": "f"},
+        ),
+        (
+            {"estimator": KnownScore(choice=np.random.RandomState(3))},
+            {"estimator": KnownScore(choice=np.random.RandomState(3))},
+        ),
+        ({"estimator": KnownScore(peak=np.float64(2))}, {"estimator": KnownScore(peak=2.0)}),
+        ({"estimator": KnownScore(choice={"a", "b", "c"})}, {"estimator": KnownScore(choice={"c", "b", "a"})}),
+    ],
+    ids=["zero", "NaN", "metrics", "metrics by name", "a generator in one state", "a NumPy number", "a set"],
+)
+@pytest.mark.filterwarnings("ignore:F-score is ill-defined")
+def test_no_false_alarm_for_the_same_in_other_words(one, other):
+    storage = InMemoryStorage()
+    for how in (one, other):
+        assert search(storage=storage, study_name="s", **how).fit(X, Y).n_trials_ == 3
 
 
 def double(x):
@@ -509,7 +538,7 @@ def test_no_false_alarm_for_a_frame_that_was_put_together_in_another_way():
 @pytest.mark.parametrize("form", ["csc", "coo", "lil"])
 def test_no_false_alarm_for_another_form_of_a_sparse_matrix(form):
     storage = InMemoryStorage()
-    matrix = sp.random_array((12, 6), density=0.4, rng=np.random.default_rng(0), format="csr")
+    matrix = sp.random(12, 6, density=0.4, random_state=0, format="csr")
     unsorted = matrix.copy()
     unsorted.indices[: unsorted.indptr[1]] = unsorted.indices[: unsorted.indptr[1]][::-1]
     unsorted.data[: unsorted.indptr[1]] = unsorted.data[: unsorted.indptr[1]][::-1]
@@ -809,6 +838,21 @@ class TestFunctions:
         one, other = (search(scoring=make_scorer(self.made(source))) for source in sources)
         mismatch(one, other, r"scoring: the study has make_scorer\(f, .*\) of <function made\.f> #\w{8}, given is ")
 
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            lambda f: {"scoring": functools.partial(f)},
+            lambda f: {"estimator": KnownScore(choice=functools.partial(f, 1))},
+            lambda f: {"estimator": KnownScore(choice=[f])},
+            lambda f: {"estimator": KnownScore(choice={"f": f})},
+        ],
+        ids=["a scorer in a partial", "a parameter in a partial", "in a list", "in a dict"],
+    )
+    def test_the_code_inside_of_something_else_matters(self, wrap):
+        other = "def f(estimator, X, y):\n    return 2 - estimator.x\n"
+        one, other = (search(**wrap(self.made(source))) for source in (self.SCORER, other))
+        mismatch(one, other, r"  - (scoring|estimator\.choice): the study has .*, given is ")
+
     def test_the_options_of_make_scorer_matter(self):
         one, other = (search(scoring=make_scorer(accuracy_score, normalize=n)) for n in (True, False))
         mismatch(
@@ -907,6 +951,58 @@ def test_a_change_is_seen_in(kind):
     made = search(estimator=IgnoresData(), storage=storage, study_name="s").fit(TABLES[kind](), Y)
     with pytest.raises(StudyMismatchError, match=r"  - X\."):
         made.fit(changed(TABLES[kind]().tolil() if kind == "sparse" else TABLES[kind]()), Y)
+
+
+class Weighs:
+    """A callable with something inside, which shows nothing of it."""
+
+    def __init__(self, weight):
+        self.weight = weight
+
+    def __call__(self, estimator, X, y=None):
+        return -self.weight * estimator.x
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda weight: {"scoring": Weighs(weight)},
+        lambda weight: {"scoring": {"a": Weighs(weight)}, "refit": "a"},
+        lambda weight: {"estimator": KnownScore(choice=Weighs(weight))},
+        lambda weight: {"estimator": KnownScore(choice=[Weighs(weight)])},
+        lambda weight: {"scoring": functools.partial(weigh, weight=weight)},
+    ],
+    ids=["a scorer", "a scorer by name", "a fixed parameter", "in a fixed parameter", "a partial"],
+)
+def test_what_an_object_holds_is_part_of_the_study(how):
+    storage = InMemoryStorage()
+    for _ in range(2):
+        assert search(storage=storage, study_name="s", **how(1)).fit(X, Y).n_trials_ == 3
+    with pytest.raises(StudyMismatchError, match=r"  - (scoring|estimator\.choice).*: the study has .*, given is "):
+        search(storage=storage, study_name="s", **how(2)).fit(X, Y)
+
+
+def weigh(estimator, X, y=None, weight=1):
+    return -weight * estimator.x
+
+
+def test_weights_that_are_routed_are_part_of_the_study():
+    storage = InMemoryStorage()
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = LogisticRegression().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        made = search({"C": FloatDistribution(0.1, 10)}, model, storage=storage, study_name="s")
+        made.fit(X, Y, sample_weight=WEIGHTS)
+        assert made.fit(X, Y, sample_weight=WEIGHTS.copy()).n_trials_ == 3
+        with pytest.raises(StudyMismatchError) as raised:
+            made.fit(X, Y, sample_weight=WEIGHTS[::-1])
+        assert [line.partition(":")[0] for line in raised.value.differences] == [
+            "metadata.fit.sample_weight.values",
+            "metadata.score.sample_weight.values",
+        ]
+        with pytest.raises(
+            StudyMismatchError, match=r"metadata\.fit\.sample_weight: the study has .*, given is nothing"
+        ):
+            made.fit(X, Y)
 
 
 def test_where_a_sparse_value_stands_matters():

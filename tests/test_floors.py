@@ -9,8 +9,9 @@ import optuna_search
 
 PACKAGE = Path(optuna_search.__file__).parent
 FLOORS = [
+    ["_compat"],
     ["exceptions"],
-    ["_tokens", "_url", "_owner", "_compat"],
+    ["_tokens", "_url", "_owner"],
     ["_dimensions", "_record", "_fingerprint", "_samplers"],
     ["_space", "_storage", "_evaluate", "_results"],
     ["_store", "_propose", "_workers", "callbacks"],

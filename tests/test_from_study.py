@@ -196,7 +196,7 @@ class TestFromTheStorageAlone:
         made = search({"x": [1, 2]}, FailsOn(bad=(1, 2)), sampler="grid", storage=tmp_path / "s.db", study_name="s")
         with pytest.raises(ValueError, match="All the 4 fits failed"):
             made.fit(X, Y)
-        with pytest.raises(NoResultError, match=r"Not one of 2 trials has a score that can win"):
+        with pytest.raises(NoResultError, match=r"Not one of 2 trials has a score: every fit failed"):
             OptunaSearchCV.from_study("s", tmp_path / "s.db", FailsOn(bad=(1, 2)))
 
     def test_a_study_that_has_not_begun_says_so(self, tmp_path):

@@ -359,9 +359,8 @@ def test_a_score_that_is_nan_or_plus_infinity_never_wins(sampler, odd):
     assert search.top_n_[0].score == 2.0
 
 
-@pytest.mark.parametrize("odd", [np.nan, np.inf])
-def test_a_search_in_which_no_score_may_win_says_so(odd):
-    search = OptunaSearchCV(ScoresOddly(), {"x": [odd]}, sampler="random", n_trials=1, cv=2, random_state=0)
+def test_a_search_in_which_no_score_may_win_says_so():
+    search = OptunaSearchCV(ScoresOddly(), {"x": [np.inf]}, sampler="random", n_trials=1, cv=2, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises((ValueError, RuntimeError), match="NaN or infinite"):

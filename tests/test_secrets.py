@@ -252,9 +252,14 @@ def test_a_pickle_says_how_to_pass_the_password():
         again.fit(X, Y)
 
 
+#: Worker processes that begin at once, and with the variables that are set now.
+forked = pytest.mark.filterwarnings("ignore:.*use of fork\\(\\) may lead to deadlocks:DeprecationWarning")
+
+
+@forked
 def test_a_worker_process_says_so_too():
     made = search(GRID, storage=url_with(""))
-    with pytest.raises(StorageError, match=LOST):
+    with joblib.parallel_config("multiprocessing"), pytest.raises(StorageError, match=LOST):
         cross_val_score(made, X, Y, cv=2, n_jobs=2, error_score="raise")
 
 
@@ -412,8 +417,7 @@ class TestServer:
         monkeypatch.setenv("SECRET_OF_MINE", password)
         return postgres_url.replace(password, "${SECRET_OF_MINE}")
 
-    @pytest.mark.parametrize("n_jobs", [None, 2])
-    def test_nothing_that_a_search_says_or_leaves_shows_it(self, n_jobs, postgres_url, password, caplog, tmp_path):
+    def test_nothing_that_a_search_says_or_leaves_shows_it(self, postgres_url, password, caplog, tmp_path):
         for name in (
             "",
             "optuna",
@@ -429,7 +433,7 @@ class TestServer:
         try:
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always")
-                fitted = search(GRID, storage=postgres_url, study_name="s", n_trials=2, n_jobs=n_jobs).fit(X, Y)
+                fitted = search(GRID, storage=postgres_url, study_name="s", n_trials=2).fit(X, Y)
                 for again in (fitted, clone(fitted), copy.deepcopy(fitted)):
                     again.fit(X, Y)
         finally:
@@ -484,11 +488,12 @@ class TestServer:
                 act()
             assert_silent(*texts_of_error(raised.value), secrets=(password,))
 
+    @forked
     def test_a_variable_goes_through_pickles_and_to_workers(self, with_variable, password):
-        joblib.externals.loky.get_reusable_executor().shutdown()  # workers know the variables of when they began
         made = search(GRID, storage=with_variable, study_name="{data}", n_trials=2)
         made.fit(X, Y)
-        scores = cross_val_score(pickle.loads(pickle.dumps(made)), X, Y, cv=3, n_jobs=2, error_score="raise")
+        with joblib.parallel_config("multiprocessing"):
+            scores = cross_val_score(pickle.loads(pickle.dumps(made)), X, Y, cv=3, n_jobs=2, error_score="raise")
         assert len(scores) == 3
         assert [study.n_trials for study in optuna.get_all_study_summaries(made.study_._storage)] == [2] * 4
         assert len(pickle.loads(pickle.dumps(made)).study_.trials) == 2

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ParameterGrid, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
@@ -249,13 +249,6 @@ class Terse:
         return "Terse"
 
 
-class Takes(BaseEstimator):
-    """Has an object as the default of a parameter."""
-
-    def __init__(self, part=Opaque()):  # noqa: B008
-        self.part = part
-
-
 def functions_of_one_name():
     """Functions as a loop or a second run of a notebook cell makes them."""
     made = []
@@ -291,7 +284,6 @@ ALIKE = {
     "lists": lambda: [[lambda x: x], [lambda x: 2 * x]],
     "dicts": lambda: [{"f": Opaque()}, {"f": Opaque()}],
     "transformers": lambda: [FunctionTransformer(lambda x: x), FunctionTransformer(lambda x: 2 * x)],
-    "estimators with an object as default": lambda: [Takes(), Takes(Opaque())],
 }
 
 

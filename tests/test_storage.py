@@ -31,7 +31,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import optuna_search
 from optuna_search import OptunaSearchCV, named
-from optuna_search.exceptions import ForeignTrialsWarning, StorageError
+from optuna_search.exceptions import ForeignTrialsWarning, InvalidRequestError, StorageError
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
@@ -212,6 +212,45 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(content, tmp_path)
     ):
         search(storage=path).fit(X, Y)
     assert path.read_bytes() == content
+
+
+ODD_PATHS = [
+    "two words",
+    "100%25",
+    "50% done",
+    "what?",
+    "a#b",
+    "{data}",
+    "{}",
+    "it's",
+    "ü名",
+    "a@b:c",
+    "a&b=c",
+    "$HOME",
+    "-x",
+]
+
+
+@pytest.mark.parametrize("ending", ["db", "journal"])
+@pytest.mark.parametrize("name", ODD_PATHS)
+def test_a_path_may_have_any_character(name, ending, tmp_path):
+    folder = tmp_path / name
+    folder.mkdir()
+    path = folder / f"{name}.{ending}"
+    fitted = search(storage=path, study_name="s", n_trials=1).fit(X, Y)
+    assert {file.name.removesuffix("-wal").removesuffix("-shm") for file in folder.iterdir()} == {path.name}
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    assert_same_results(OptunaSearchCV.from_study("s", path, KnownScore()).cv_results_, fitted.cv_results_)
+
+
+@pytest.mark.parametrize("given", ["", ".", "here.db", "here.journal"])
+def test_a_folder_is_no_storage(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("here.db", "here.journal"):
+        (tmp_path / name).mkdir()
+    with pytest.raises((StorageError, InvalidRequestError), match=rf"storage={given!r}"):
+        search(storage=given).fit(X, Y)
+    assert {path.name for path in tmp_path.rglob("*")} == {"here.db", "here.journal"}
 
 
 def test_a_database_without_its_driver_says_what_to_install():
@@ -589,7 +628,7 @@ def test_an_empty_study_of_that_name_is_adopted(tmp_path):
 def test_an_empty_study_that_goes_another_way_is_refused(directions, tmp_path):
     url = f"sqlite:///{tmp_path / 's.db'}"
     optuna.create_study(study_name="theirs", storage=url, directions=directions)
-    with pytest.raises(StorageError, match=r"study_name='theirs' is a study that optuna_search did not make"):
+    with pytest.raises(StorageError, match=r"study_name='theirs' is an empty study that goes another way \(m"):
         search(storage=url, study_name="theirs").fit(X, Y)
     assert optuna.load_study(study_name="theirs", storage=url).trials == []
 
