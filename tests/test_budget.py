@@ -440,7 +440,7 @@ def test_a_search_in_which_every_score_is_infinite_says_so():
         hopeless = made({"x": [np.inf]}, ScoresOddly())
         with pytest.raises(NoResultError, match="Not one of 1 trials has a score that can win: every mean of 'score'"):
             hopeless.fit(X, Y)
-    assert not hasattr(hopeless, "best_params_")
+    assert not hasattr(hopeless, "best_estimator_")
 
 
 def test_minus_infinity_is_a_score_and_the_worst():

@@ -1,5 +1,6 @@
 """What a user can read is executed: the README's code, and the example that it runs."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+import optuna_search
+
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
 def run(args: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run Python in a folder, as a user would."""
-    return subprocess.run([sys.executable, *args], cwd=folder, capture_output=True, text=True, timeout=250)
+    env = os.environ | {"PYTHONPATH": str(Path(optuna_search.__file__).parent.parent)}  # the package that is tested
+    return subprocess.run([sys.executable, *args], cwd=folder, env=env, capture_output=True, text=True, timeout=250)
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=[f"block {i}" for i in range(len(BLOCKS))])
