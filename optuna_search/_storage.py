@@ -66,7 +66,9 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
             "For PostgreSQL: pip install 'optuna-search[postgres]' and a URL that begins with postgresql+psycopg://."
         ) from error
     except Exception as error:
-        raise StorageError(f"storage={shown!r} cannot be opened: {redact(_reason(error), url)}") from None
+        reason = redact(_reason(error), url)
+    # Raised out here, so that the driver's own error, which may quote the URL, does not come along as its context.
+    raise StorageError(f"storage={shown!r} cannot be opened: {reason}")
 
 
 def _must_exist(path: Path, shown: str) -> None:
