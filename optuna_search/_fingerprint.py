@@ -71,7 +71,7 @@ def fingerprint(
         "metadata": {name: describe_data(value) for name, value in sorted(metadata.items()) if value is not None},
         "splits": {"folds": len(splits), "indices": _splits_digest(splits)},
         "scoring": describe_scoring(scoring),
-        "error_score": token(error_score).text,
+        "error_score": token(error_score if isinstance(error_score, str) else float(error_score)).text,
         "objective": objective,
         "estimator": describe_estimator(estimator, pinned),
         "space": space,

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from optuna_search._dimensions import Choices, Dimension, Range, Seen, Stored, dimension, example, iterate_options
-from optuna_search._tokens import code_digest, token
+from optuna_search._tokens import code_token, token
 from optuna_search.exceptions import SpaceError
 
 Pick: TypeAlias = Callable[[str, Dimension], Stored]
@@ -295,7 +295,7 @@ class FunctionSpace:
 
     def describe(self) -> Any:
         """Return the name of the function and a hash of its code, whatever its comments and layout."""
-        return {"function": self._name, "code": code_digest(self.function)}
+        return {"function": self._name, "code": code_token(self.function)}
 
 
 AnySpace: TypeAlias = "Space | FunctionSpace"

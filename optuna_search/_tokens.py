@@ -15,7 +15,7 @@ import json
 import re
 import textwrap
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,11 +167,7 @@ def _function(value: Any) -> Token:
 
 
 def _estimator(value: Any) -> Token:
-    try:
-        params = value.get_params(deep=False)
-    except TypeError:  # a get_params of its own kind, as those of Gaussian process kernels once were
-        return _other(value)
-    return _call(type(value).__qualname__, [], _changed(value, params))
+    return _call(type(value).__qualname__, [], _changed(value, _params(value)))
 
 
 def _changed(value: Any, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,14 +205,48 @@ def _other(value: Any) -> Token:
 
 
 def code_token(value: Any) -> str:
-    """Return the token of a value, and for a function of the user a hash of what it does.
+    """Return the token of a value, and a hash of what it does not tell, where there is something.
 
-    The functions of installed packages are left alone: their versions are kept elsewhere.
+    That is the code of the user's functions and the state of objects without a telling text, wherever in the
+    value they are. The functions of installed packages are left alone: their versions are kept elsewhere.
     """
     text = token(value).text
-    if not isinstance(value, types.FunctionType) or "site-packages" in value.__code__.co_filename:
-        return text
-    return f"{text} #{code_digest(value)[:8]}"
+    hidden = list(_hidden(value, set()))
+    return f"{text} #{digest(json.dumps(hidden), 8)}" if hidden else text
+
+
+def _hidden(value: Any, seen: set[int]) -> Iterator[str]:
+    """Yield what the token of a value does not tell."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, types.FunctionType):
+        if "site-packages" not in value.__code__.co_filename:
+            yield code_digest(value)
+        return
+    parts: list[Any] = []
+    if isinstance(value, functools.partial):
+        parts = [value.func, *value.args, *value.keywords.values()]
+    elif isinstance(value, types.MethodType):
+        parts = [value.__func__, value.__self__]
+    elif isinstance(value, dict):
+        parts = list(value.values())
+    elif isinstance(value, list | tuple):
+        parts = list(value)
+    elif hasattr(value, "get_params") and not isinstance(value, type):
+        parts = list(_params(value).values())
+    elif not isinstance(value, type | types.ModuleType) and not token(value).exact and hasattr(value, "__dict__"):
+        parts = list(vars(value).values())
+        yield from (f"{name}={token(part).text}" for name, part in vars(value).items())
+    for part in parts:
+        yield from _hidden(part, seen)
+
+
+def _params(value: Any) -> dict[str, Any]:
+    try:
+        return dict(value.get_params(deep=False))
+    except TypeError:  # a get_params of its own kind
+        return {}
 
 
 def code_digest(function: Callable[..., Any]) -> str:
@@ -236,8 +266,9 @@ def code_digest(function: Callable[..., Any]) -> str:
         code = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
     except (OSError, TypeError, SyntaxError):
         code = repr((compiled.co_code, compiled.co_names, _constants(compiled))) if compiled else token(function).text
-    cells = [token(cell.cell_contents).text for cell in getattr(function, "__closure__", None) or ()]
-    return digest(json.dumps([code, cells, token(getattr(function, "__defaults__", None)).text]))
+    around = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    around += [getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)]
+    return digest(json.dumps([code, [code_token(part) for part in around]]))
 
 
 def _constants(code: types.CodeType) -> list[Any]:

@@ -15,6 +15,7 @@ from optuna_search.exceptions import StorageError
 _USERINFO = re.compile(r"(?P<head>[a-zA-Z][\w+.\-]*://[^:@/\s]*:)(?P<password>.*)(?=@)")
 _QUERY_SECRET = re.compile(r"(?P<head>[?&](?:password|passwd|pwd|sslpassword)=)(?P<password>[^&#\s]*)", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_VARIABLES = re.compile(r"(\$\{\w+\})+")
 _MASK = "***"
 
 
@@ -78,7 +79,7 @@ def mask(text: str) -> str:
 
     def hide(found: re.Match[str]) -> str:
         password = found["password"]
-        return found.group() if not password or _VARIABLE.fullmatch(password) else found["head"] + _MASK
+        return found.group() if not password or _VARIABLES.fullmatch(password) else found["head"] + _MASK
 
     return _QUERY_SECRET.sub(hide, _USERINFO.sub(hide, text))
 
@@ -99,7 +100,7 @@ def redact(text: str, url: str) -> str:
 def expand(url: str) -> str:
     """Return the URL to connect with: every ``${VAR}`` replaced by the environment variable.
 
-    A variable that stands for a whole password may hold any characters; it is quoted as a URL needs it.
+    A variable in a user's name or a password may hold any characters; it is quoted as a URL needs it.
 
     Raises
     ------
@@ -115,9 +116,6 @@ def expand(url: str) -> str:
         return os.environ[name]
 
     def quoted(found: re.Match[str]) -> str:
-        password = found["password"]
-        if not _VARIABLE.fullmatch(password):
-            return found.group()
-        return found["head"] + quote(_VARIABLE.sub(value, password), safe="")
+        return _VARIABLE.sub(lambda variable: quote(value(variable), safe=""), found.group())
 
     return _VARIABLE.sub(value, _USERINFO.sub(quoted, url))

@@ -899,14 +899,29 @@ def fit_when_all_are_here(folder, attempt, storage, n):
     return search(storage=storage, n_trials=1).fit(X, Y).study_.study_name
 
 
-@pytest.mark.parametrize("file", ["s.db", "s.journal"])
-def test_processes_may_make_the_file_together(file, tmp_path):
+def empty_storages(kind, folder, url):
+    """Storages without any table or study, one after the other."""
+    for attempt in range(8):
+        if kind == "postgres":
+            engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+            with engine.begin() as connection:
+                connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+                connection.exec_driver_sql("CREATE SCHEMA public")
+            yield url, url
+        elif kind == "sqlite":
+            yield folder / f"{attempt}.db", f"sqlite:///{folder}/{attempt}.db"
+        else:
+            path = str(folder / f"{attempt}.journal")
+            yield path, JournalStorage(JournalFileBackend(path))
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal", pytest.param("postgres", marks=pytest.mark.server)])
+def test_processes_may_make_a_storage_together(kind, tmp_path, request):
+    url = request.getfixturevalue("postgres_url") if kind == "postgres" else None
     (tmp_path / "here").mkdir()
     with joblib.Parallel(n_jobs=2) as parallel:
-        for attempt in range(8):
-            path = tmp_path / f"{attempt}-{file}"
-            task = joblib.delayed(fit_when_all_are_here)(tmp_path / "here", attempt, path, 2)
+        for attempt, (given, opened) in enumerate(empty_storages(kind, tmp_path, url)):
+            task = joblib.delayed(fit_when_all_are_here)(tmp_path / "here", attempt, given, 2)
             names = parallel([task, task])
-            storage = f"sqlite:///{path}" if file == "s.db" else JournalStorage(JournalFileBackend(str(path)))
-            assert sorted(names) == sorted(optuna.get_all_study_names(storage))
+            assert sorted(names) == sorted(optuna.get_all_study_names(opened))
             assert len(set(names)) == 2
