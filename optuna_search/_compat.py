@@ -34,6 +34,7 @@ __all__ = [
     "InvalidParameterError",
     "ParallelDoor",
     "ahead",
+    "as_array",
     "call_callbacks",
     "check_method_params",
     "constraint_complaint",
@@ -163,6 +164,24 @@ def with_settings(function: Callable[..., Any], *, in_threads: bool) -> Callable
 def _with_config(config: dict[str, Any], function: Callable[..., Any], *args: Any) -> Any:
     with sklearn.config_context(**config):
         return function(*args)
+
+
+def as_array(data: Any) -> np.ndarray:
+    """Return data as an array.
+
+    Raises
+    ------
+    ValueError
+        If they are ragged; before NumPy 1.24 that was only a warning.
+    """
+    if _NUMPY >= (1, 24):
+        return np.asarray(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getattr(np, "VisibleDeprecationWarning"))  # noqa: B009
+        try:
+            return np.asarray(data)
+        except getattr(np, "VisibleDeprecationWarning") as error:  # noqa: B009
+            raise ValueError(str(error)) from None
 
 
 # --- Optuna ---------------------------------------------------------------------------------------------------------

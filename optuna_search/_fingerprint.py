@@ -18,6 +18,7 @@ import optuna
 import sklearn
 from scipy import sparse
 
+from optuna_search._compat import as_array
 from optuna_search._tokens import code_token, digest, token
 
 #: The parts of a fingerprint that describe the data; `{data}` in a study's name stands for them.
@@ -123,7 +124,7 @@ def describe_data(data: Any) -> Any:
     if hasattr(data, "get_column"):
         return _describe_columns([(n, data.get_column(n)) for n in data.columns], len(data))
     try:
-        array = np.asarray(data)
+        array = as_array(data)
     except ValueError:  # ragged
         array = np.empty(len(data), dtype=object)
         for place, part in enumerate(data):
