@@ -92,7 +92,7 @@ class Engine:
         self._flights: dict[int, Flight] = {}
         self._in_the_air: dict[str, Flight] = {}
         self._known: dict[str, Record] = {}
-        self._counted = self._fits = self._sent = self._claimed = 0
+        self._counted = self._fits = self._sent = 0
         self._hopeless = True
         self._stopped = self._exhausted = False
         self._seconds: deque[float] = deque(maxlen=50)

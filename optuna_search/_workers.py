@@ -166,11 +166,7 @@ class Scattered:
 
 
 def _scattered(pickled: bytes) -> Scattered:
-    return _unpacked(Scattered, pickled)
-
-
-def _unpacked(kind: type[Scattered], pickled: bytes) -> Scattered:
-    made = kind.__new__(kind)
+    made = Scattered.__new__(Scattered)
     made._pickled, made._evaluation = pickled, None
     return made
 
