@@ -22,6 +22,7 @@ from optuna_search._propose import Proposals
 from optuna_search._record import Fold, Record
 from optuna_search._request import Budget
 from optuna_search._results import Verdict, judge
+from optuna_search._signals import undisturbed
 from optuna_search._space import Candidate
 from optuna_search._store import Store
 from optuna_search._workers import Workers
@@ -177,9 +178,10 @@ class Engine:
         return None
 
     def _claim(self, candidate: Candidate) -> Flight:
-        trial_id, number = self.store.claim(candidate)
-        flight = Flight(trial_id, number, candidate, deque(), [None] * self.n_splits)
-        self._flights[number] = flight
+        with undisturbed():  # what is claimed is in the air, and so will be released
+            trial_id, number = self.store.claim(candidate)
+            flight = Flight(trial_id, number, candidate, deque(), [None] * self.n_splits)
+            self._flights[number] = flight
         self.proposals.claimed(candidate, number)
         return flight
 
@@ -204,8 +206,9 @@ class Engine:
             folds = result()
         except Exception as error:
             # `error_score="raise"`, or a scorer that cannot be used: the caller gets it, the study a note.
-            del self._flights[task.trial]
-            self.store.release(flight.trial_id, f"{type(error).__name__}: {error}".splitlines()[0])
+            with undisturbed():
+                self.store.release(flight.trial_id, f"{type(error).__name__}: {error}".splitlines()[0])
+                del self._flights[task.trial]
             raise
         for split, fold in zip(task.folds, folds, strict=True):
             flight.folds[split] = fold
@@ -221,8 +224,9 @@ class Engine:
     def _finish(self, flight: Flight) -> None:
         record = flight.record
         verdict = self._judge(record)
-        self.store.finish(flight.trial_id, record, verdict.value, verdict.failure)
-        del self._flights[flight.number]
+        with undisturbed():
+            self.store.finish(flight.trial_id, record, verdict.value, verdict.failure)
+            del self._flights[flight.number]
         self._counted += 1
         self.proposals.finished(flight.number, verdict.value)
         self._hopeless = self._hopeless and all(fold.failure for fold in record.run)
@@ -235,6 +239,7 @@ class Engine:
 
     def _release(self) -> None:
         """Give up what is in the air: the search was stopped, or something was raised."""
-        for flight in list(self._flights.values()):
-            self.store.release(flight.trial_id, "stopped before its last fold")
-        self._flights.clear()
+        with undisturbed():
+            for flight in list(self._flights.values()):
+                self.store.release(flight.trial_id, "stopped before its last fold")
+            self._flights.clear()

@@ -6,11 +6,12 @@ large contents as hashes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import joblib
 import numpy as np
@@ -23,8 +24,20 @@ from optuna_search._tokens import code_token, digest, token
 
 #: The parts of a fingerprint that describe the data; `{data}` in a study's name stands for them.
 DATA = ("X", "y", "metadata")
+#: What code has become by being used, and what it was: a scorer that counts its calls is the scorer that it was.
+_was: dict[str, str] = {}
 #: Up to this many columns of a data frame are listed one by one, so that a difference can name its column.
 MAX_COLUMNS = 100
+
+
+class DescribedSpace(Protocol):
+    """What a fingerprint asks of a space."""
+
+    def describe(self) -> Any:
+        """Return what makes it this space and no other, as JSON."""
+
+    def pinned(self) -> set[str]:
+        """Return the parameters that every candidate sets: what the estimator has there does not matter."""
 
 
 def fingerprint(
@@ -37,8 +50,7 @@ def fingerprint(
     error_score: Any,
     objective: str,
     estimator: Any,
-    space: Any,
-    pinned: set[str],
+    space: DescribedSpace,
 ) -> dict[str, Any]:
     """Return what makes scores comparable.
 
@@ -56,10 +68,8 @@ def fingerprint(
         The metric that is pursued.
     estimator : estimator
         With its fixed parameters.
-    space : object
-        The description of the space.
-    pinned : set of str
-        The parameters that every candidate sets: what the estimator has there does not matter.
+    space : DescribedSpace
+        What is searched.
 
     Returns
     -------
@@ -71,12 +81,49 @@ def fingerprint(
         "y": describe_data(y),
         "metadata": {name: describe_data(value) for name, value in sorted(metadata.items()) if value is not None},
         "splits": {"folds": len(splits), "indices": _splits_digest(splits)},
-        "scoring": describe_scoring(scoring),
         "error_score": token(error_score if isinstance(error_score, str) else float(error_score)).text,
         "objective": objective,
-        "estimator": describe_estimator(estimator, pinned),
-        "space": space,
+        **_as_they_were(_describe_code(scoring, estimator, space)),
     }
+
+
+def _describe_code(scoring: Any, estimator: Any, space: DescribedSpace) -> dict[str, Any]:
+    return {
+        "scoring": describe_scoring(scoring),
+        "estimator": describe_estimator(estimator, space.pinned()),
+        "space": space.describe(),
+    }
+
+
+def _as_they_were(document: Any) -> Any:
+    if isinstance(document, Mapping):
+        return {name: _as_they_were(part) for name, part in document.items()}
+    return _was.get(document, document) if isinstance(document, str) else document
+
+
+@contextlib.contextmanager
+def in_use(scoring: Any, estimator: Any, space: DescribedSpace) -> Iterator[None]:
+    """Note what code becomes while it is used: what changes by that is no setting, and makes no other study of it.
+
+    A scorer may count its calls, and the function of a space may keep a list. What the user changes before or
+    after makes it another one, as ever. Only states are at issue here, which have no text but a hash.
+    """
+    before = dict(_leaves(_as_they_were(_describe_code(scoring, estimator, space))))
+    try:
+        yield
+    finally:
+        for name, now in _leaves(_describe_code(scoring, estimator, space)):
+            head, hashed, _ = now.rpartition(" #")
+            if hashed and name in before and before[name].rpartition(" #")[0] == head:
+                _was[now] = before[name]
+
+
+def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(document, Mapping):
+        for key, part in document.items():
+            yield from _leaves(part, f"{name}.{key}")
+    else:
+        yield name, str(document)
 
 
 def data_digest(document: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from sklearn.utils.random import sample_without_replacement
 
 from optuna_search._compat import call_callbacks, no_experimental_warnings, quiet_optuna
 from optuna_search._dimensions import Dimension, Stored
-from optuna_search._record import RECORD
+from optuna_search._record import counts
 from optuna_search._space import AnySpace, Candidate, Pick, Space
 from optuna_search.exceptions import SpaceError
 
@@ -268,7 +268,7 @@ class Sampling:
 
 def _is_alive(trial: FrozenTrial) -> bool:
     """Whether a trial is in the air or came to its end; one that was given up is neither."""
-    return trial.state == TrialState.RUNNING or (trial.state.is_finished() and RECORD in trial.user_attrs)
+    return trial.state == TrialState.RUNNING or counts(trial)
 
 
 def _in_our_words(complaint: str) -> str | None:

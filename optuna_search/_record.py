@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna_search.exceptions import StorageError
+
+if TYPE_CHECKING:  # workers read this module, and start without Optuna
+    from optuna.trial import FrozenTrial
 
 SCHEMA = 1
 
@@ -125,6 +128,11 @@ def decode(encoded: Any) -> Record:
         return Record(dict(encoded["params"]), folds)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise StorageError(f"The record of a trial cannot be read ({type(error).__name__}: {error}).") from error
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial counts: it came to its end, and we ran it."""
+    return trial.state.is_finished() and RECORD in trial.user_attrs
 
 
 def check_schema(encoded: Any, what: str) -> None:

@@ -29,7 +29,7 @@ from optuna_search._compat import (
 )
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
-from optuna_search._fingerprint import data_digest, fingerprint, versions
+from optuna_search._fingerprint import data_digest, fingerprint, in_use, versions
 from optuna_search._record import CLAIM, Fold, Record
 from optuna_search._results import (
     Leaderboard,
@@ -41,6 +41,7 @@ from optuna_search._results import (
     nothing_but_infinite,
     report_failed_fits,
 )
+from optuna_search._signals import tidied_up_on_sigterm
 from optuna_search._space import AnySpace
 from optuna_search._storage import open_storage
 from optuna_search._store import (
@@ -334,14 +335,15 @@ class OptunaSearchCV(BaseSearchCV):
         self.scorer_ = published_scorer(scorers)
         self.n_splits_ = len(splits)
         store = self._open(evaluation, routed, space)
-        try:
-            self._search(store, space, evaluation, context, started)
-        except KeyboardInterrupt:
-            with contextlib.suppress(Exception):  # nothing that a refit function has to say comes before this
-                self._publish(store, space)
-            raise
-        report_failed_fits([k.record for k in store.kept()], self.error_score)
-        self._publish(store, space)
+        with in_use(self.scoring, self.estimator, space):
+            try:
+                self._search(store, space, evaluation, context, started)
+            except KeyboardInterrupt:
+                with contextlib.suppress(Exception):  # nothing that a refit function has to say comes before this
+                    self._publish(store, space)
+                raise
+            report_failed_fits([k.record for k in store.kept()], self.error_score)
+            self._publish(store, space)
         self._require_a_result()
         if self.refit:
             self._refit(X, y, routed.estimator.fit, context, about)
@@ -398,7 +400,7 @@ class OptunaSearchCV(BaseSearchCV):
         found = fingerprint(
             X=evaluation.X, y=evaluation.y, metadata=described, splits=evaluation.splits, scoring=self.scoring,
             error_score=self.error_score, objective=self._objective() or "the first metric",
-            estimator=self.estimator, space=space.describe(), pinned=space.pinned(),
+            estimator=self.estimator, space=space,
         )  # fmt: skip
         name = self.study_name or unique_name(_last_step(self.estimator))
         name = name.replace("{data}", data_digest(found))
@@ -427,7 +429,7 @@ class OptunaSearchCV(BaseSearchCV):
         )  # fmt: skip
         engine.take_in({keys[k.trial.number]: k.record for k in kept}, len(kept))
         try:
-            with open_workers(evaluation, self.n_jobs, self.pre_dispatch) as workers:
+            with tidied_up_on_sigterm(), open_workers(evaluation, self.n_jobs, self.pre_dispatch) as workers:
                 engine.run(workers)
         finally:
             progress.close()
@@ -549,6 +551,14 @@ class OptunaSearchCV(BaseSearchCV):
         if self._study is None:  # it went through a pickle
             self._study = open_existing(open_storage(self.storage, to_read=True), self._study_name).study
         return self._study
+
+    def __sklearn_clone__(self) -> OptunaSearchCV:
+        """Return an unfitted copy that keeps its trials where this one does: a storage object is not copied."""
+        without = object.__new__(type(self))
+        vars(without).update(vars(self) | {"storage": None})
+        made: OptunaSearchCV = super(OptunaSearchCV, without).__sklearn_clone__()
+        made.storage = self.storage
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

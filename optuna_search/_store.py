@@ -124,7 +124,7 @@ class Store:
 
     def kept(self) -> list[Kept]:
         """Return every finished trial that counts, in trial order."""
-        return [Kept(t, _record.decode(t.user_attrs[RECORD])) for t in self.trials() if counts(t)]
+        return [Kept(t, _record.decode(t.user_attrs[RECORD])) for t in self.trials() if _record.counts(t)]
 
     def foreign(self) -> int:
         """Return how many trials were put into the study by something else than this library."""
@@ -133,11 +133,6 @@ class Store:
     def header(self) -> dict[str, Any]:
         """Return what is kept of the study itself."""
         return header_of(self.study.study_name, self.storage.get_study_user_attrs(self.study_id))
-
-
-def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial counts: it came to its end, and we ran it."""
-    return trial.state.is_finished() and RECORD in trial.user_attrs
 
 
 def header_of(study_name: str, user_attrs: Mapping[str, Any]) -> dict[str, Any]:

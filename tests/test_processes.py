@@ -1,10 +1,12 @@
 """Processes come and go: a killed one leaves nothing that misleads, and who does the work does not matter."""
 
 import contextlib
+import itertools
 import json
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -19,6 +21,7 @@ import joblib
 import numpy as np
 import optuna
 import pytest
+import sqlalchemy
 import threadpoolctl
 from estimators import FailsOn, KnownScore, high, low
 from optuna.distributions import FloatDistribution
@@ -32,6 +35,7 @@ from test_storage import in_another_process, search
 
 import optuna_search
 from optuna_search import OptunaSearchCV
+from optuna_search._store import Store
 from optuna_search.exceptions import OptunaSearchError
 
 X = np.arange(24.0).reshape(12, 2)
@@ -390,6 +394,44 @@ class TestInterrupted:
         assert again.n_trials_ == 6
         assert list(again.cv_results_["trial_number"]) == [0, 1, 2, 4, 5, 6]
 
+    @pytest.mark.parametrize("event", ["before_cursor_execute", "after_cursor_execute", "commit"])
+    def test_at_any_moment_of_a_write(self, event, tmp_path):
+        begun = search(n_trials=1, storage=tmp_path / "begun.db", study_name="s").fit(X, Y)
+        for moment in itertools.count():
+            path = tmp_path / f"{moment}.db"
+            with contextlib.closing(sqlite3.connect(begun.storage)) as connection:
+                connection.execute("VACUUM INTO ?", (str(path),))
+            left = iter(range(moment, -1, -1))
+
+            def interrupt(*_, left=left):
+                if next(left, None) == 0:
+                    signal.raise_signal(signal.SIGINT)
+
+            made = search(n_trials=2, storage=path, study_name="s", refit=False)
+            sqlalchemy.event.listen(sqlalchemy.engine.Engine, event, interrupt)
+            try:
+                made.fit(X, Y)
+                break
+            except KeyboardInterrupt:
+                with contextlib.closing(sqlite3.connect(path)) as connection:
+                    states = Counter(state for (state,) in connection.execute("SELECT state FROM trials"))
+                assert set(states) <= {"COMPLETE", "FAIL"}, moment
+                assert states["COMPLETE"] >= 1, moment
+            finally:
+                sqlalchemy.event.remove(sqlalchemy.engine.Engine, event, interrupt)
+        assert made.n_trials_ == 2
+        assert moment >= 3  # as many as there are writes
+
+    def test_a_second_time_while_a_write_is_waited_for(self, monkeypatch):
+        def never_ends(self, *args):
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+            raise AssertionError("not interrupted")
+
+        monkeypatch.setattr(Store, "claim", never_ends)
+        with pytest.raises(KeyboardInterrupt):
+            search().fit(X, Y)
+
     def test_before_the_first_trial_has_ended(self, ctrl_c):
         ctrl_c(1)
         made = search(estimator=Interrupts())
@@ -443,6 +485,45 @@ class TestInterrupted:
             made.fit(X, Y)
         assert made.n_trials_ == len(made.cv_results_["params"]) == 2
         assert [trial.state for trial in made.study_.trials] == [TrialState.COMPLETE] * 2
+
+    @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+    def test_sigterm_gives_up_what_is_in_the_air_and_ends_the_process(self, n_jobs, tmp_path):
+        storage = tmp_path / "s.db"
+        with driver("run_gated", tmp_path, storage, n_jobs) as process:
+            wait_at_the_gate(process, tmp_path, n_jobs)
+            process.terminate()
+            assert process.wait(PATIENCE) == -signal.SIGTERM
+            wait_until(lambda: not alive(process.pid), "the workers to end")
+        states = Counter(trial.state for trial in trials_of(storage))
+        assert set(states) == {TrialState.COMPLETE, TrialState.FAIL}
+        assert states[TrialState.COMPLETE] >= 4
+        reasons = {t.user_attrs["failure"] for t in trials_of(storage) if t.state == TrialState.FAIL}
+        assert reasons == {"stopped before its last fold"}
+
+    def test_sigterm_is_left_to_a_handler_of_the_program(self):
+        called = []
+
+        def terminate(study, trial):
+            if trial.number == 1:
+                signal.raise_signal(signal.SIGTERM)
+
+        usual = signal.signal(signal.SIGTERM, lambda number, frame: called.append(number))
+        try:
+            made = search(n_trials=4, callbacks=[terminate]).fit(X, Y)
+        finally:
+            signal.signal(signal.SIGTERM, usual)
+        assert called == [signal.SIGTERM]
+        assert made.n_trials_ == 4
+
+    def test_the_handlers_of_signals_are_left_as_they_were(self, tmp_path):
+        def handlers():
+            return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+        during = []
+        before = handlers()
+        search(storage=tmp_path / "s.db", callbacks=[lambda study, trial: during.append(handlers())]).fit(X, Y)
+        assert handlers() == before
+        assert all(sigint == before[0] and sigterm != before[1] for sigint, sigterm in during)
 
     def test_an_exit_in_a_fit_leaves_no_trial_running(self, tmp_path):
         made = search(estimator=Exits(), storage=tmp_path / "s.db", study_name="s")
