@@ -246,6 +246,13 @@ def _class_name(value: Any) -> str:
     return ".".join([*public, type(value).__qualname__])
 
 
+def short_name(estimator: Any) -> str:
+    """Return the class name of an estimator, for a Pipeline that of its last step."""
+    while hasattr(estimator, "steps") and estimator.steps and hasattr(estimator.steps[-1][1], "fit"):
+        estimator = estimator.steps[-1][1]
+    return type(estimator).__name__
+
+
 def _describe_sparse(data: Any) -> dict[str, Any]:
     rows = sparse.csr_array(data)
     if not rows.has_canonical_format:

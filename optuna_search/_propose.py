@@ -5,6 +5,7 @@ Both know every candidate that the study has seen, finished or in the air, and n
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -111,6 +112,8 @@ class Sampling:
         self._drawn: tuple[Trial, Candidate] | None = None
         self._ended = False
         self._next_cell = 0
+        # A grid sampler goes through what is known, in an order of its own, and says when it has come to the end.
+        self._patience = MAX_GRID if isinstance(sampler, GridSampler) else MAX_REPEATS
 
     def try_first(self, points: Iterable[Mapping[str, Stored]]) -> None:
         """Have points tried first, but for those that were tried; what they leave open is drawn by the sampler."""
@@ -145,21 +148,22 @@ class Sampling:
             drawn = self._ask(self._sampler)
             if self._is_new(drawn):
                 return drawn
-        # A grid sampler goes through what is known, in an order of its own, and says when it has come to the end.
-        for _ in range(MAX_GRID if isinstance(self._sampler, GridSampler) else MAX_REPEATS):
+        for _ in range(self._patience):
             drawn = self._ask(self._sampler)
             if self._is_new(drawn):
                 return drawn
             if self._ended:
                 return None
+        return self._unseen()
+
+    def _unseen(self) -> tuple[Trial, Candidate] | None:
+        """Return a candidate that is not known, whatever the sampler would say; None if there is none left."""
         if isinstance(self._space, Space):
             if self._space.size is not None:
                 return self._unseen_cell(self._space)
         elif self._has_an_end():
-            try:
+            with contextlib.suppress(ValueError):  # on a path that nothing took before, there is a range without steps
                 return self._brute_force()
-            except ValueError:
-                pass  # on a path that nothing took before, there is a range without steps
         for _ in range(MAX_DRAWS):
             drawn = self._ask(self._random)
             if self._is_new(drawn):

@@ -29,7 +29,7 @@ from optuna_search._compat import (
 )
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
-from optuna_search._fingerprint import data_digest, fingerprint, in_use, versions
+from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
 from optuna_search._record import CLAIM, Fold, Record
 from optuna_search._results import (
     Leaderboard,
@@ -43,7 +43,7 @@ from optuna_search._results import (
 )
 from optuna_search._signals import tidied_up_on_sigterm
 from optuna_search._space import AnySpace
-from optuna_search._storage import open_storage
+from optuna_search._storage import open_storage, without_password
 from optuna_search._store import (
     Header,
     Kept,
@@ -54,10 +54,10 @@ from optuna_search._store import (
     warn_of_foreign_trials,
 )
 from optuna_search._tokens import plain, token
-from optuna_search._url import SecretURL, mask, protect
+from optuna_search._url import protect
 from optuna_search._workers import open_workers
 from optuna_search.callbacks import Progress
-from optuna_search.exceptions import InvalidRequestError, NoResultError, SpaceError
+from optuna_search.exceptions import InvalidRequestError, NoResultError
 
 
 class _Protected:
@@ -402,7 +402,7 @@ class OptunaSearchCV(BaseSearchCV):
             error_score=self.error_score, objective=self._objective() or "the first metric",
             estimator=self.estimator, space=space,
         )  # fmt: skip
-        name = self.study_name or unique_name(_last_step(self.estimator))
+        name = self.study_name or unique_name(short_name(self.estimator))
         name = name.replace("{data}", data_digest(found))
         store = create_or_continue(
             open_storage(self.storage), name, Header(found, versions(self.estimator), token(self.estimator).text)
@@ -443,7 +443,7 @@ class OptunaSearchCV(BaseSearchCV):
     def _progress(self, kept: Sequence[Kept], total: int | None) -> Progress:
         values = [k.trial.value for k in kept if k.trial.value is not None]
         failed = len(kept) - len(values)
-        return Progress(self.verbose, _last_step(self.estimator), total, len(kept), failed, max(values, default=None))
+        return Progress(self.verbose, short_name(self.estimator), total, len(kept), failed, max(values, default=None))
 
     def _watch(self, store: Store, progress: Progress) -> Any:
         callbacks = _request.callbacks_of(self)
@@ -480,7 +480,7 @@ class OptunaSearchCV(BaseSearchCV):
         if not kept:
             return
         records = [k.record for k in kept]
-        rows = [Row(k.trial.number, k.trial.state.name, _params(space, k), k.record) for k in kept]
+        rows = [Row(k.trial.number, k.trial.state.name, k.params(space), k.record) for k in kept]
         self.multimetric_ = is_multimetric(records)
         error_score = self._error_score if error_score is None else error_score
         self.cv_results_ = results = cv_results(rows, self.n_splits_, error_score, self.return_train_score)
@@ -555,7 +555,7 @@ class OptunaSearchCV(BaseSearchCV):
     def __sklearn_clone__(self) -> OptunaSearchCV:
         """Return an unfitted copy that keeps its trials where this one does: a storage object is not copied."""
         without = object.__new__(type(self))
-        vars(without).update(vars(self) | {"storage": None})
+        without.__dict__ |= vars(self) | {"storage": None}
         made: OptunaSearchCV = super(OptunaSearchCV, without).__sklearn_clone__()
         made.storage = self.storage
         return made
@@ -565,7 +565,7 @@ class OptunaSearchCV(BaseSearchCV):
         if state.get("_study") is not None and not isinstance(state["_study"]._storage, InMemoryStorage):
             state["_study"] = None
         if isinstance(state.get("storage"), BaseStorage):
-            state["storage"] = _without_password(state["storage"])
+            state["storage"] = without_password(state["storage"])
         return state
 
     @classmethod
@@ -635,32 +635,3 @@ def _weights(params: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what scikit-learn's callbacks are told of the fit parameters."""
     weights = params.get("sample_weight")
     return None if weights is None else {"sample_weight": weights}
-
-
-def _last_step(estimator: Any) -> str:
-    """Return the class name of an estimator, for a Pipeline that of its last step."""
-    while hasattr(estimator, "steps") and estimator.steps and hasattr(estimator.steps[-1][1], "fit"):
-        estimator = estimator.steps[-1][1]
-    return type(estimator).__name__
-
-
-def _params(space: AnySpace | None, kept: Kept) -> dict[str, Any]:
-    """Return what the estimator got; without a space, objects are their tokens."""
-    if space is None:
-        return {name: plain(v) if isinstance(v, str) else v for name, v in kept.record.params.items()}
-    try:
-        return space.decode(kept.record.params, kept.trial.params)
-    except (KeyError, ValueError) as error:
-        raise SpaceError(
-            f"param_distributions is not the space of this study: trial {kept.trial.number} with {kept.record.params} "
-            "is no point of it."
-        ) from error
-
-
-def _without_password(storage: BaseStorage) -> Any:
-    """Return a storage as a pickle may hold it."""
-    inner = getattr(storage, "_backend", storage)
-    url = getattr(inner, "url", None) or getattr(inner, "_url", None)
-    options = str(getattr(inner, "engine_kwargs", "")).lower()
-    hides = isinstance(url, str) and (mask(url) != url or "password" in options or "passwd" in options)
-    return SecretURL(str(url), secret=False) if hides else storage

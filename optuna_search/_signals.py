@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 
 class _Terminated(BaseException):
@@ -50,7 +51,7 @@ def undisturbed() -> Iterator[None]:
     A write to a database that an exception tears apart keeps its locks for as long as the exception lives,
     and nobody gets in to tidy up. A write is short; one that waits for a lock is what the second signal is for.
     """
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} if _in_main_thread() else {}
+    usual: dict[int, Callable[[int, FrameType | None], Any]] = {}
     held: list[tuple[int, FrameType | None]] = []
 
     def hold(number: int, frame: FrameType | None) -> None:
@@ -59,18 +60,19 @@ def undisturbed() -> Iterator[None]:
 
     def let_through() -> None:
         for number, handler in usual.items():
-            if callable(handler):  # else it is ignored, or ends the process without asking Python
-                signal.signal(number, handler)
+            signal.signal(number, handler)
 
-    for number, handler in usual.items():
-        if callable(handler):
+    for number in (signal.SIGINT, signal.SIGTERM) if _in_main_thread() else ():
+        # One without a handler in Python is ignored, or ends the process without asking.
+        if callable(handler := signal.getsignal(number)):
+            usual[number] = handler
             signal.signal(number, hold)
     try:
         yield
     finally:
         let_through()
-        for number, frame in held:
-            usual[number](number, frame)
+        for caught, frame in held:
+            usual[caught](caught, frame)
 
 
 def _in_main_thread() -> bool:

@@ -114,6 +114,15 @@ def _is_race(error: Exception) -> bool:
     return any(word in str(error) for word in ("already exists", "is locked", "UNIQUE", "duplicate key"))
 
 
+def without_password(storage: BaseStorage) -> Any:
+    """Return a storage object as a pickle may hold it: if it knows a password, its URL without that."""
+    inner = getattr(storage, "_backend", storage)
+    url = getattr(inner, "url", None) or getattr(inner, "_url", None)
+    options = str(getattr(inner, "engine_kwargs", "")).lower()
+    hides = isinstance(url, str) and (mask(url) != url or "password" in options or "passwd" in options)
+    return SecretURL(str(url), secret=False) if hides else storage
+
+
 class DurableConnection(sqlite3.Connection):
     """A connection to an SQLite file that writes ahead.
 

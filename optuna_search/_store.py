@@ -28,8 +28,9 @@ from optuna_search import _owner, _record
 from optuna_search._compat import quiet_optuna, trial_number
 from optuna_search._fingerprint import differences
 from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, Record
-from optuna_search._space import Candidate
-from optuna_search.exceptions import ForeignTrialsWarning, StorageError, StudyMismatchError, VersionWarning
+from optuna_search._space import AnySpace, Candidate
+from optuna_search._tokens import plain
+from optuna_search.exceptions import ForeignTrialsWarning, SpaceError, StorageError, StudyMismatchError, VersionWarning
 
 ABANDONED = "abandoned"
 
@@ -58,6 +59,25 @@ class Kept:
 
     trial: FrozenTrial
     record: Record
+
+    def params(self, space: AnySpace | None) -> dict[str, Any]:
+        """Return what the estimator got; without a space, objects are their tokens.
+
+        Raises
+        ------
+        SpaceError
+            If the trial is no point of the space.
+        """
+        kept = self.record.params
+        if space is None:
+            return {name: plain(value) if isinstance(value, str) else value for name, value in kept.items()}
+        try:
+            return space.decode(kept, self.trial.params)
+        except (KeyError, ValueError) as error:
+            raise SpaceError(
+                f"param_distributions is not the space of this study: trial {self.trial.number} with {kept} is no "
+                "point of it."
+            ) from error
 
 
 class Store:

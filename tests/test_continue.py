@@ -982,6 +982,64 @@ def test_what_an_object_holds_is_part_of_the_study(how):
         search(storage=storage, study_name="s", **how(2)).fit(X, Y)
 
 
+class WeighsAndCounts(Weighs):
+    """One that counts how often it was called."""
+
+    calls = 0
+
+    def __call__(self, estimator, X, y=None):
+        self.calls += 1
+        return super().__call__(estimator, X, y)
+
+
+def weighs_and_notes():
+    """A scorer that keeps a list."""
+    notes = []
+
+    def score(estimator, X, y=None):
+        notes.append(estimator.x)
+        return -estimator.x
+
+    return score
+
+
+def asks_and_notes():
+    """A space that keeps a list."""
+    notes = []
+
+    def space(trial):
+        notes.append(trial.suggest_float("x", 0, 6))
+        return {"x": notes[-1]}
+
+    return space
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"scoring": WeighsAndCounts(1)},
+        {"scoring": {"a": WeighsAndCounts(1), "b": weighs_and_notes()}, "refit": "a"},
+        {"scoring": weighs_and_notes()},
+        {"space": asks_and_notes()},
+    ],
+    ids=["a scorer", "several", "a function", "a space"],
+)
+def test_what_changes_while_it_is_used_is_no_setting(how):
+    storage = InMemoryStorage()
+    for n_trials in (3, 3, 4, 6):
+        assert search(storage=storage, study_name="s", **how | {"n_trials": n_trials}).fit(X, Y).n_trials_ == n_trials
+
+
+def test_what_changes_in_between_is_one():
+    storage, scoring = InMemoryStorage(), WeighsAndCounts(1)
+    made = search(storage=storage, study_name="s", scoring=scoring)
+    for _ in range(2):
+        made.fit(X, Y)
+    scoring.weight = 2
+    with pytest.raises(StudyMismatchError, match=r"  - scoring: the study has "):
+        made.fit(X, Y)
+
+
 def weigh(estimator, X, y=None, weight=1):
     return -weight * estimator.x
 

@@ -26,6 +26,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -165,8 +166,16 @@ def test_an_optuna_storage_object_is_used_as_it_is(make, tmp_path):
     made = search(storage=storage, study_name="s")
     made.fit(X, Y)
     assert made.storage is storage
-    assert clone(made).get_params(deep=False)["storage"] is not None
     assert len(optuna.load_study(study_name="s", storage=storage).trials) == 3
+    assert clone(made).storage is storage
+    assert clone(Pipeline([("search", made)]))["search"].storage is storage
+
+
+def test_a_storage_object_holds_the_studies_of_a_nested_cross_validation():
+    storage = InMemoryStorage()
+    model = Pipeline([("search", search(storage=storage))])
+    cross_val_score(model, X, Y, cv=3, error_score="raise")
+    assert [study.n_trials for study in optuna.get_all_study_summaries(storage)] == [3, 3, 3]
 
 
 def test_without_a_storage_nothing_is_written(tmp_path, monkeypatch):
