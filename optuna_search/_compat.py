@@ -203,14 +203,15 @@ def quiet_optuna() -> Iterator[None]:
     """Keep Optuna's log lines of this thread to ourselves, without touching any logging level."""
     ours = _OfAnotherThread()
     names = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] == "optuna"]
-    loggers = [logging.getLogger(name) for name in names]
-    for logger in loggers:
-        logger.addFilter(ours)
+    # Modules of Optuna's that are imported only now bring loggers that are not known yet: their handler is.
+    places = [*map(logging.getLogger, names), *logging.getLogger("optuna").handlers]
+    for place in places:
+        place.addFilter(ours)
     try:
         yield
     finally:
-        for logger in loggers:
-            logger.removeFilter(ours)
+        for place in places:
+            place.removeFilter(ours)
 
 
 @contextlib.contextmanager

@@ -53,8 +53,9 @@ SPACES = {
     "dicts": [{"x": FloatDistribution(-5.0, 5.0)}, {"choice": ["a", "b"], "x": scipy.stats.norm(3, 1)}],
     "a callable": conditional,
 }
-# "grid" and "brute-force" go through spaces that have an end; "gp" needs a package that the tests do without.
-NAMES = ["tpe", "random", "qmc", "cmaes", "nsgaii", "nsgaiii"]
+# "grid" and "brute-force" go through spaces that have an end. What "gp" needs is large, so it is tried where it is.
+GP = ["gp"] if importlib.util.find_spec("torch") else []
+NAMES = ["tpe", "random", "qmc", "cmaes", "nsgaii", "nsgaiii", *GP]
 ENDING = {"x": IntDistribution(0, 4), "choice": ["a", "b"]}
 
 

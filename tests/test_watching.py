@@ -16,6 +16,7 @@ import optuna
 import pytest
 from estimators import FailsOn, KnownScore
 from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
@@ -78,6 +79,22 @@ def test_verbose_0_prints_and_logs_nothing_with_a_storage(capfd, logged, tmp_pat
     assert logged() == []
 
 
+class Talks(RandomSampler):
+    """Logs a line as a module of Optuna's does that is imported only now."""
+
+    def before_trial(self, study, trial):
+        logging.getLogger(f"optuna.imported_for.{trial.number}").warning("hello")
+
+
+def test_a_logger_that_is_new_is_silent_as_well(monkeypatch):
+    (handler,) = (one for one in logging.getLogger("optuna").handlers if type(one) is logging.StreamHandler)
+    monkeypatch.setattr(handler, "stream", io.StringIO())
+    search(sampler=Talks(seed=0))
+    assert handler.stream.getvalue() == ""
+    optuna.create_study(sampler=Talks(seed=0)).ask()
+    assert "hello" in handler.stream.getvalue()
+
+
 @pytest.mark.parametrize("verbose", [1, 2, 3])
 def test_optuna_logs_nothing_at_any_verbosity(logged, verbose):
     search(verbose=verbose)
@@ -91,6 +108,7 @@ import logging, sys, warnings
 import numpy as np
 import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler
 from sklearn.linear_model import LogisticRegression
 from optuna_search import OptunaSearchCV
 
