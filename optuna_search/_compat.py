@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import joblib
-import numpy as np
 import sklearn
 from joblib._utils import eval_expr
 from joblib.parallel import BatchedCalls
@@ -34,20 +33,23 @@ __all__ = [
     "InvalidParameterError",
     "ParallelDoor",
     "ahead",
-    "as_array",
+    "backend_url",
     "call_callbacks",
     "check_method_params",
     "constraint_complaint",
-    "effective_seed",
     "fit_and_score",
     "fit_context",
     "fold_context",
     "format_results",
+    "listener",
     "no_experimental_warnings",
     "num_samples",
     "published_scorer",
     "quiet_optuna",
     "root_context",
+    "scored_function",
+    "storage_id",
+    "storage_of",
     "trial_number",
     "warn_or_raise_about_fit_failures",
     "with_settings",
@@ -61,7 +63,6 @@ warn_or_raise_about_fit_failures = _warn_or_raise_about_fit_failures
 #: scikit-learn 1.9 brought callbacks, and with them two more arguments of its fit-and-score.
 HAS_CALLBACKS = hasattr(BaseSearchCV, "set_callbacks")
 
-_NUMPY = tuple(int(part) for part in np.__version__.split(".")[:2])
 _VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 #: scikit-learn's words for a splitter that does not keep its word.
 INCONSISTENT_SPLITS = (
@@ -88,11 +89,7 @@ def format_results(
 ) -> dict[str, Any]:
     """Build ``cv_results_`` with the installed scikit-learn's own hands: its keys, dtypes, masks and ranks."""
     search = types.SimpleNamespace(return_train_score=return_train_score)
-    if _NUMPY >= (1, 24):
-        return BaseSearchCV._format_results(search, candidates, n_splits, out)
-    with warnings.catch_warnings():  # choices of unequal length, of which later versions make objects at once
-        warnings.simplefilter("ignore", getattr(np, "VisibleDeprecationWarning"))  # noqa: B009
-        return BaseSearchCV._format_results(search, candidates, n_splits, out)
+    return BaseSearchCV._format_results(search, candidates, n_splits, out)
 
 
 def constraint_complaint(constraints: dict[str, Any], name: str, value: Any, caller: str) -> str | None:
@@ -140,6 +137,11 @@ def root_context(search: Any, max_subtasks: int) -> Any:
     return search._init_callback_context(max_subtasks=max_subtasks)
 
 
+def listener(search: Any, context: Any) -> Any:
+    """Return the search if its callbacks are to be told of the folds, else None."""
+    return None if isinstance(context, _NoContext) else search
+
+
 def fold_context(search_context: Any, task_id: int) -> Any:
     """Return the callback context of one fold, or None where nobody listens."""
     if isinstance(search_context, _NoContext):
@@ -166,22 +168,9 @@ def _with_config(config: dict[str, Any], function: Callable[..., Any], *args: An
         return function(*args)
 
 
-def as_array(data: Any) -> np.ndarray:
-    """Return data as an array.
-
-    Raises
-    ------
-    ValueError
-        If they are ragged; before NumPy 1.24 that was only a warning.
-    """
-    if _NUMPY >= (1, 24):
-        return np.asarray(data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", getattr(np, "VisibleDeprecationWarning"))  # noqa: B009
-        try:
-            return np.asarray(data)
-        except getattr(np, "VisibleDeprecationWarning") as error:  # noqa: B009
-            raise ValueError(str(error)) from None
+def scored_function(scorer: Any) -> Any:
+    """Return what ``make_scorer`` wraps, or None for a scorer of another kind."""
+    return getattr(scorer, "_score_func", None)
 
 
 # --- Optuna ---------------------------------------------------------------------------------------------------------
@@ -239,6 +228,22 @@ def call_callbacks(study: optuna.Study, calls: Callable[[], None]) -> bool:
         study._stop_flag = False
 
 
+def storage_id(trial: optuna.trial.FrozenTrial) -> int:
+    """Return the number by which a storage knows a trial."""
+    return trial._trial_id
+
+
+def storage_of(study: optuna.Study) -> optuna.storages.BaseStorage:
+    """Return where a study is kept."""
+    return study._storage
+
+
+def backend_url(storage: optuna.storages.BaseStorage) -> Any:
+    """Return the URL and the options that a storage of a database connects with."""
+    inner = getattr(storage, "_backend", storage)
+    return getattr(inner, "url", None) or getattr(inner, "_url", None), getattr(inner, "engine_kwargs", None)
+
+
 def trial_number(storage: optuna.storages.BaseStorage, trial_id: int) -> int:
     """Return the number of a trial that was just made.
 
@@ -263,7 +268,7 @@ class ParallelDoor:
         self._parallel.__enter__()
         self._backend = self._parallel._backend
         self.n_workers = int(self._parallel._effective_n_jobs())
-        self.is_sequential = self.n_workers == 1 and type(self._backend).__name__ == "SequentialBackend"
+        self.is_sequential = self._is("SequentialBackend")
         if not self.is_sequential:
             self._start()
 
@@ -334,12 +339,3 @@ def ahead(pre_dispatch: int | str | None, n_workers: int) -> float:
         return float("inf")
     text = str(pre_dispatch).replace("n_jobs", str(n_workers))
     return max(n_workers, int(eval_expr(text)))
-
-
-def effective_seed(random_state: Any) -> int | None:
-    """Return a seed from what scikit-learn calls a random state; None stays None."""
-    if random_state is None:
-        return None
-    if isinstance(random_state, int | np.integer):
-        return int(random_state)
-    return int(sklearn.utils.check_random_state(random_state).randint(np.iinfo(np.int32).max))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import numbers
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -92,13 +92,9 @@ class Range:
         """Return what the estimator gets."""
         return stored
 
-    def kept(self, value: Any) -> Any:
+    def kept(self, stored: Stored) -> Any:
         """Return what the record keeps."""
-        return value
-
-    def from_kept(self, kept: Any) -> Any:
-        """Return what the estimator got, from what the record kept."""
-        return kept
+        return stored
 
     def stored(self, value: Any) -> Stored:
         """Return what Optuna stores for a value; ``ValueError`` if it lies outside."""
@@ -109,8 +105,10 @@ class Range:
         steps = (number - low) / step if step else 0.0
         if not low <= number <= high or abs(steps - round(steps)) > 1e-8:
             raise ValueError(f"{value!r} lies outside of {self.describe()}")
+        if not step:
+            return number
         # A stepped range is made of its own floats: 0.3 is not the third of its tenths, 3 * 0.1 is.
-        return low + round(steps) * step if step else number
+        return high if round(steps) == round((high - low) / step) else low + round(steps) * step
 
     def options(self) -> Sequence[Stored] | None:
         """Return every stored value, in order, or None where there is no end of them."""
@@ -186,13 +184,9 @@ class Choices:
         """Return what the estimator gets."""
         return self._objects[str(stored)]
 
-    def kept(self, value: Any) -> Any:
+    def kept(self, stored: Stored) -> Any:
         """Return what the record keeps."""
-        return self.stored(value)
-
-    def from_kept(self, kept: Any) -> Any:
-        """Return what the estimator got, from what the record kept."""
-        return self._objects[kept]
+        return stored
 
     def stored(self, value: Any) -> Stored:
         """Return what Optuna stores for a value; ``ValueError`` if it is none of the choices."""
@@ -243,23 +237,18 @@ class Quantiles:
         number = self.frozen.ppf(quantile)
         return int(number) if self.discrete else float(number)
 
-    def kept(self, value: Any) -> Any:
-        """Return what the record keeps."""
-        return value
-
-    def from_kept(self, kept: Any) -> Any:
-        """Return what the estimator got, from what the record kept."""
-        return kept
+    def kept(self, stored: Stored) -> Any:
+        """Return what the record keeps: the value, for quantiles mean nothing to a reader."""
+        return self.value(stored)
 
     def stored(self, value: Any) -> Stored:
         """Return the quantile of a value; ``ValueError`` if the distribution never takes it."""
         value = _number(value, numbers.Real)
         if self.discrete:
-            # The middle of its step, so that no rounding moves it to a neighbour.
-            below, upto = float(self.frozen.cdf(value - 1)), float(self.frozen.cdf(value))
-            if value != int(value) or upto <= below:
+            quantile = float(self._middles(np.array([value]))[0])
+            if value != int(value) or math.isnan(quantile):
                 raise ValueError(f"{value!r} is never drawn from {self.describe()}")
-            return (below + upto) / 2
+            return quantile
         low, high = self.frozen.support()
         if not low <= value <= high:
             raise ValueError(f"{value!r} is never drawn from {self.describe()}")
@@ -272,7 +261,18 @@ class Quantiles:
         low, high = self.frozen.support()
         if not self.discrete or not (math.isfinite(low) and math.isfinite(high)) or high - low > MAX_OPTIONS:
             return None
-        return [self.stored(value) for value in range(int(low), int(high) + 1) if self.frozen.pmf(value) > 0]
+        quantiles = self._middles(np.arange(int(low), int(high) + 1))
+        return [float(quantile) for quantile in quantiles[~np.isnan(quantiles)]]
+
+    def _middles(self, values: np.ndarray) -> np.ndarray:
+        """Return the middle of each value's step of quantiles, so that no rounding moves it to a neighbour.
+
+        NaN stands for a value that no quantile leads to: it is never drawn, or so far out in a tail that the
+        steps there are too small for a float.
+        """
+        below, upto = self.frozen.cdf(values - 1), self.frozen.cdf(values)
+        middles = (below + upto) / 2
+        return np.where((upto > below) & (self.frozen.ppf(middles) == values), middles, np.nan)
 
     def describe(self) -> str:
         """Return the distribution as it is written in code."""
@@ -407,12 +407,3 @@ def _reading_order(text: Any) -> tuple[int, float, str]:
         return (0, float(text), text) if not math.isnan(float(text)) else (1, 0.0, text)
     except ValueError:
         return (1, 0.0, text)
-
-
-def iterate_options(options: Sequence[Sequence[Stored]], index: int) -> Iterator[Stored]:
-    """Yield the cell with this index of a product of options, the last one varying fastest."""
-    places = []
-    for values in reversed(options):
-        index, place = divmod(index, len(values))
-        places.append(values[place])
-    yield from reversed(places)

@@ -19,8 +19,8 @@ import optuna
 import sklearn
 from scipy import sparse
 
-from optuna_search._compat import as_array
-from optuna_search._tokens import code_token, digest, token
+from optuna_search._compat import scored_function
+from optuna_search._tokens import code_token, digest, is_estimator, params_of, token
 
 #: The parts of a fingerprint that describe the data; `{data}` in a study's name stands for them.
 DATA = ("X", "y", "metadata")
@@ -134,7 +134,7 @@ def data_digest(document: Mapping[str, Any]) -> str:
 def versions(estimator: Any) -> dict[str, str]:
     """Return the versions that the scores of an estimator may depend on."""
     found = {"python": platform.python_version(), "scikit-learn": sklearn.__version__, "optuna": optuna.__version__}
-    parts = [estimator, *(value for value in _deep_params(estimator).values() if _is_estimator(value))]
+    parts = [estimator, *(value for value in params_of(estimator, deep=True).values() if is_estimator(value))]
     for package in sorted({type(part).__module__.partition(".")[0] for part in parts} - {"sklearn", "optuna"}):
         version = getattr(sys.modules.get(package), "__version__", None)
         if isinstance(version, str):
@@ -171,7 +171,7 @@ def describe_data(data: Any) -> Any:
     if hasattr(data, "get_column"):
         return _describe_columns([(n, data.get_column(n)) for n in data.columns], len(data))
     try:
-        array = as_array(data)
+        array = np.asarray(data)
     except ValueError:  # ragged
         array = np.empty(len(data), dtype=object)
         for place, part in enumerate(data):
@@ -189,14 +189,14 @@ def describe_scoring(scoring: Any) -> Any:
         return {str(name): str(name) for name in sorted(scoring)}
     if scoring is None:
         return "the estimator's own score"
-    inner = getattr(scoring, "_score_func", None)  # what make_scorer wraps
+    inner = scored_function(scoring)
     return f"{token(scoring).text} of {code_token(inner)}" if inner else code_token(scoring)
 
 
 def describe_estimator(estimator: Any, pinned: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
     """Return the class and the parameters of an estimator, without those that every candidate sets."""
     described = {"class": _class_name(estimator)}
-    params = _deep_params(estimator)
+    params = params_of(estimator, deep=True)
     for name, value in sorted(params.items()):
         # A step that is replaced takes its own parameters with it.
         if name in pinned or any(name.startswith(f"{step}__") for step in pinned):
@@ -204,13 +204,6 @@ def describe_estimator(estimator: Any, pinned: set[str] = frozenset()) -> dict[s
         prefix = name.rpartition("__")[0]
         described[name] = _describe_param(value, prefix + "__" if prefix else "", set(params))
     return described
-
-
-def _deep_params(estimator: Any) -> dict[str, Any]:
-    try:
-        return dict(estimator.get_params(deep=True))
-    except (AttributeError, TypeError):
-        return {}
 
 
 def _describe_param(value: Any, prefix: str, listed: set[str]) -> str:
@@ -223,7 +216,7 @@ def _describe_param(value: Any, prefix: str, listed: set[str]) -> str:
     listed : set of str
         The parameters that are described on their own: what a step holds is one of them.
     """
-    if _is_estimator(value):
+    if is_estimator(value):
         return _class_name(value)
     if not isinstance(value, list | tuple):
         return code_token(value)
@@ -231,13 +224,9 @@ def _describe_param(value: Any, prefix: str, listed: set[str]) -> str:
         value = (value[0], *value[2:])
         if len(value) == 1:
             return value[0]
-    elif not any(isinstance(part, list | tuple) or _is_estimator(part) for part in value):
+    elif not any(isinstance(part, list | tuple) or is_estimator(part) for part in value):
         return code_token(value)
     return f"[{', '.join(_describe_param(part, prefix, listed) for part in value)}]"
-
-
-def _is_estimator(value: Any) -> bool:
-    return hasattr(value, "get_params") and not isinstance(value, type)
 
 
 def _class_name(value: Any) -> str:
@@ -254,10 +243,9 @@ def short_name(estimator: Any) -> str:
 
 
 def _describe_sparse(data: Any) -> dict[str, Any]:
-    rows = sparse.csr_array(data)
-    if not rows.has_canonical_format:
-        rows = rows.copy()
-        rows.sum_duplicates()
+    rows = sparse.csr_array(data, copy=True)
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
     parts = (rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64))
     values = digest("".join(_array_digest(part) for part in parts))
     return {"shape": list(data.shape), "dtype": f"sparse {data.dtype}", "values": values}

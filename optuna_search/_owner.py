@@ -9,20 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import uuid
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-#: This interpreter; a process that is forked from it is another one, which its number tells.
-_RUN = uuid.uuid4().hex[:12]
-
 
 def claim() -> dict[str, Any]:
     """Return what marks a trial as ours."""
     pid = os.getpid()
-    return {"host": _host(), "pid": pid, "started": _started(pid), "run": _RUN}
+    return {"host": _host(), "pid": pid, "started": _started(pid)}
 
 
 def is_dead(other: Any) -> bool:
@@ -38,7 +34,8 @@ def is_dead(other: Any) -> bool:
     pid = other.get("pid")
     if not isinstance(pid, int) or pid <= 0:
         return False
-    return not _exists(pid) or _started(pid) != other.get("started")
+    started = _started(pid)
+    return not _exists(pid) or (started is not None and started != other.get("started"))
 
 
 @cache
@@ -63,11 +60,11 @@ def _exists(pid: int) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process started, in ticks since boot; None where the system does not tell."""
+    """Return when a process started, in ticks since boot: None where the system does not tell, nothing for a zombie."""
     try:
         # The second field is the name in brackets, which may hold anything; the start is the 22nd.
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
     # A zombie has ended and waits for its parent to notice.
-    return None if stat[0] == "Z" else stat[19]
+    return "" if stat[0] == "Z" else stat[19]

@@ -1,6 +1,7 @@
 """Which candidate comes next: an order of cells, or a sampler that learns.
 
-Both know every candidate that the study has seen, finished or in the air, and never propose one of them.
+Both know every candidate that the study had when the search began, finished or in the air, and those of the
+search itself, and propose none of them again.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Proposals(Protocol):
         """Take in how one of our trials ended; None stands for a failure."""
 
     def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
-        """Take in trials that were there before, or that others run; `keys` tells their candidates by number."""
+        """Take in the trials that are there already; `keys` tells the candidates of ours by number."""
 
 
 class Enumeration:
@@ -249,25 +250,17 @@ class Sampling:
             self._tell(self._shadows.pop(number), value)
 
     def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
-        """Take in earlier trials and those of others."""
+        """Have the sampler learn from what is there already."""
         for trial in trials:
-            if trial.number not in keys:
+            if trial.number not in keys or not _is_alive(trial):
                 continue
             value = trial.value if trial.state == TrialState.COMPLETE else None
-            if trial.number in self._shadows:
-                self.finished(trial.number, value)
-            elif _is_alive(trial):
-                self._keys[trial.number] = keys[trial.number]
-                self._known[keys[trial.number]] = value
-                self._add(trial, value)
-
-    def _add(self, trial: FrozenTrial, value: float | None) -> None:
-        shadow = create_trial(
-            state=trial.state, value=value, params=dict(trial.params), distributions=dict(trial.distributions)
-        )
-        if not trial.state.is_finished():
-            self._shadows[trial.number] = len(self._study.get_trials(deepcopy=False))
-        self._study.add_trial(shadow)
+            self._known[keys[trial.number]] = value
+            self._study.add_trial(
+                create_trial(
+                    state=trial.state, value=value, params=dict(trial.params), distributions=dict(trial.distributions)
+                )
+            )
 
 
 def _is_alive(trial: FrozenTrial) -> bool:

@@ -75,12 +75,13 @@ class Record:
         return [fold for fold in self.folds if fold is not None]
 
 
-def encode(record: Record) -> dict[str, Any]:
-    """Return the record as JSON."""
+def encode(record: Record, value: float | None) -> dict[str, Any]:
+    """Return the record as JSON, with the value of the trial: None if it failed."""
     run = record.run
     encoded: dict[str, Any] = {
         "schema": SCHEMA,
         "params": record.params,
+        "value": number(value),
         "test": _encode_scores([fold.test if fold else None for fold in record.folds]),
         "fit_time": [fold and fold.fit_time for fold in record.folds],
         "score_time": [fold and fold.score_time for fold in record.folds],

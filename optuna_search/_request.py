@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import sys
 import warnings
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -15,7 +17,7 @@ from optuna.trial import FrozenTrial
 from sklearn.base import clone
 
 from optuna_search import _samplers
-from optuna_search._compat import BaseSearchCV, Interval, constraint_complaint, effective_seed
+from optuna_search._compat import BaseSearchCV, Interval, constraint_complaint
 from optuna_search._dimensions import example
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
@@ -93,7 +95,7 @@ def check(search: Any) -> AnySpace:
     NotImplementedError
         If something is asked for that this version cannot do.
     """
-    by_name = dict(_parameter_complaints(search))
+    by_name = dict(parameter_complaints(search))
     complaints, space = list(by_name.values()), None
     try:
         space = read_space(search)
@@ -109,13 +111,13 @@ def check(search: Any) -> AnySpace:
     return space
 
 
-def _parameter_complaints(search: Any) -> Iterator[tuple[str, str]]:
+def parameter_complaints(search: Any) -> Iterator[tuple[str, str]]:
     """Yield the name of each parameter that cannot be used, and why."""
     for name in CONSTRAINTS:  # a subclass may have further parameters
         value = getattr(search, name)
         complaint = constraint_complaint({name: CONSTRAINTS[name]}, name, value, type(search).__name__)
-        if complaint is None and (check := _FURTHER.get(name)) is not None:
-            complaint = check(value)
+        if complaint is None and name in _FURTHER:
+            complaint = _FURTHER[name](value)
         if complaint is not None:
             yield name, complaint
 
@@ -346,11 +348,12 @@ def order_of(search: Any, space: AnySpace) -> str | None:
     """Return how the cells of a space are gone through, "grid" or "random"; None where a sampler decides."""
     if search.sampler == "grid":
         return "grid"
-    if search.sampler == "brute-force" and space.size is not None:
+    countable = space.size is not None and space.size <= sys.maxsize
+    if search.sampler == "brute-force" and countable:
         return "random"
     if not space.is_grid:
         return None
-    if search.sampler == "random":
+    if search.sampler == "random" and countable:
         return "random"
     whole = search.n_trials is None or search.n_trials >= (space.size or 0)
     return "grid" if search.sampler is None and whole else None
@@ -376,17 +379,21 @@ def budget_of(search: Any, space: AnySpace, started: float) -> Budget:
     return Budget(n_trials, search.n_fits, deadline, give_up=order != "grid")
 
 
-def proposals_of(search: Any, space: AnySpace, earlier: Sequence[FrozenTrial], keys: Mapping[int, str]) -> Proposals:
+def proposals_of(
+    search: Any, space: AnySpace, n_trials: int | None, earlier: Sequence[FrozenTrial], keys: Mapping[int, str]
+) -> Proposals:
     """Return the source of candidates.
 
     Parameters
     ----------
+    n_trials : int or None
+        How many trials the study shall have, if that is known.
     earlier : sequence of FrozenTrial
         The trials that the study has already: each part of a search draws numbers of its own.
     keys : mapping of int to str
         The candidates of those that are ours, by number.
     """
-    proposals = _new_proposals(search, space, len(keys))
+    proposals = _new_proposals(search, space, n_trials, len(keys))
     proposals.observe(earlier, keys)
     if isinstance(proposals, Sampling):
         proposals.skip(len(keys))
@@ -394,38 +401,34 @@ def proposals_of(search: Any, space: AnySpace, earlier: Sequence[FrozenTrial], k
     return proposals
 
 
-def _new_proposals(search: Any, space: AnySpace, n_earlier: int) -> Enumeration | Sampling:
+def _new_proposals(search: Any, space: AnySpace, n_trials: int | None, n_earlier: int) -> Enumeration | Sampling:
     order = order_of(search, space)
     if order is not None:
         assert isinstance(space, Space)
-        return Enumeration(space, _cells(search, space, order), distinct=search.sampler == "brute-force")
-    seed = _samplers.seed_for(effective_seed(search.random_state), n_earlier)
+        cells = range(space.size or 0) if order == "grid" else _random_cells(search, space, n_trials)
+        first = [cell for point in initial_points(search, space) if (cell := space.index(point)) is not None]
+        return Enumeration(space, _ahead(first, cells), distinct=search.sampler == "brute-force")
+    seed = _samplers.seed_for(_samplers.seed_of(search.random_state), n_earlier)
     conditional = isinstance(space, FunctionSpace) or len(space.branches) > 1
     sampler = _samplers.make(search.sampler, seed, conditional=conditional, continued=n_earlier > 0)
     return Sampling(space, sampler, seed)
 
 
-def _cells(search: Any, space: Space, order: str) -> Sequence[int]:
-    """Return the cells in the order in which they are tried."""
+def _random_cells(search: Any, space: Space, n_trials: int | None) -> Sequence[int]:
+    """Return as many cells as there shall be trials, in random order."""
     assert space.size is not None
-    size = space.size
-    cells: Sequence[int] = range(size)
-    if order == "random":
-        wanted = budget_of(search, space, 0.0).n_trials or size
-        if search.sampler == "random" and search.n_trials is not None and search.n_trials > size:
-            warnings.warn(
-                f"The total space of parameters {size} is smaller than n_trials={search.n_trials}. Running {size} "
-                "trials. For an exhaustive search, leave out sampler and n_trials.",
-                UserWarning,
-                stacklevel=2,
-            )
-        cells = random_order(size, wanted, search.random_state, shuffled=search.sampler == "brute-force")
-    first = initial_points(search, space)
-    ahead = [cell for point in first if (cell := _cell_of(space, point)) is not None]
-    return [*dict.fromkeys(ahead), *(i for i in cells if i not in set(ahead))] if ahead else cells
+    if search.sampler == "random" and search.n_trials is not None and search.n_trials > space.size:
+        warnings.warn(
+            f"The total space of parameters {space.size} is smaller than n_trials={search.n_trials}. Running "
+            f"{space.size} trials. For an exhaustive search, leave out sampler and n_trials.",
+            UserWarning,
+            stacklevel=2,
+        )
+    wanted = space.size if n_trials is None else n_trials
+    return random_order(space.size, wanted, search.random_state, shuffled=search.sampler == "brute-force")
 
 
-def _cell_of(space: Space, point: Mapping[str, Any]) -> int | None:
-    """Return the first cell that a complete or partial point is."""
-    assert space.size is not None
-    return next((i for i in range(space.size) if point.items() <= space.cell(i).point.items()), None)
+def _ahead(first: Iterable[int], cells: Iterable[int]) -> Iterable[int]:
+    """Return the cells, some of them before all others."""
+    ahead = dict.fromkeys(first)
+    return itertools.chain(ahead, (cell for cell in cells if int(cell) not in ahead))

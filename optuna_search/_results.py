@@ -197,14 +197,12 @@ class Leaderboard(Sequence[Leader]):
         ``cv_results_``.
     metric : str
         What to sort by.
-    n : int or None
-        How many entries to keep; None keeps all.
     """
 
-    def __init__(self, results: Mapping[str, Any], metric: str, n: int | None = None) -> None:
+    def __init__(self, results: Mapping[str, Any], metric: str) -> None:
         self._results = results
         self.metric = metric
-        names = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
+        names = _metrics(results)
         means = results[f"mean_test_{metric}"]
         ranks = results[f"rank_test_{metric}"]
         order = [i for i in np.argsort(ranks, kind="stable") if not np.isnan(means[i]) and means[i] != np.inf]
@@ -217,7 +215,7 @@ class Leaderboard(Sequence[Leader]):
                 float(results[f"std_test_{metric}"][i]),
                 {name: float(results[f"mean_test_{name}"][i]) for name in names},
             )
-            for i in order[:n]
+            for i in order
         ]
 
     def __call__(self, n: int | None = None, *, by: str | None = None) -> Leaderboard:
@@ -237,11 +235,12 @@ class Leaderboard(Sequence[Leader]):
         """
         metric = self.metric if by is None else by
         if f"mean_test_{metric}" not in self._results:
-            names = [key.removeprefix("mean_test_") for key in self._results if key.startswith("mean_test_")]
-            raise InvalidRequestError(f"by={by!r} is not a metric of this search; there are {', '.join(names)}.")
+            names = ", ".join(_metrics(self._results))
+            raise InvalidRequestError(f"by={by!r} is not a metric of this search; there are {names}.")
         if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1):
             raise InvalidRequestError(f"n={n!r} must be a whole number from 1, or None for all entries.")
-        return Leaderboard(self._results, metric, n)
+        board: Leaderboard = Leaderboard(self._results, metric)[:n]
+        return board
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -321,6 +320,10 @@ class Leaderboard(Sequence[Leader]):
         columns |= {name: [e.metrics[name] for e in self._leaders] for name in metrics}
         columns |= {f"param_{name}": [e.params.get(name) for e in self._leaders] for name in params}
         return pd.DataFrame(columns)
+
+
+def _metrics(results: Mapping[str, Any]) -> list[str]:
+    return [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
 
 
 def _short(value: Any, width: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from optuna import samplers
 from optuna.samplers import BaseSampler
+from sklearn.utils import check_random_state
 
 from optuna_search._compat import no_experimental_warnings, quiet_optuna
 
@@ -63,6 +64,13 @@ def make(sampler: Any, seed: int | None, *, conditional: bool, continued: bool) 
                 made.reseed_rng()
             return made
         return _MAKERS[sampler or "tpe"](seed, conditional)
+
+
+def seed_of(random_state: Any) -> int | None:
+    """Return a seed from what scikit-learn calls a random state; None stays None."""
+    if random_state is None or isinstance(random_state, int | np.integer):
+        return random_state if random_state is None else int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 def seed_for(random_state: int | None, n_earlier: int) -> int | None:

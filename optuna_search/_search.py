@@ -23,9 +23,11 @@ from optuna_search._compat import (
     check_method_params,
     fit_context,
     fold_context,
+    listener,
     num_samples,
     published_scorer,
     root_context,
+    storage_of,
 )
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
@@ -48,7 +50,9 @@ from optuna_search._store import (
     Header,
     Kept,
     Store,
+    candidate_of,
     create_or_continue,
+    kept_of,
     open_existing,
     unique_name,
     warn_of_foreign_trials,
@@ -330,7 +334,7 @@ class OptunaSearchCV(BaseSearchCV):
         splits = self._split(X, y, routed)
         evaluation = Evaluation(
             clone(self.estimator), X, y, splits, scorers, routed.estimator.fit, routed.scorer.score,
-            self.error_score, self.return_train_score, self.verbose, self if hasattr(context, "task_name") else None,
+            self.error_score, self.return_train_score, self.verbose, listener(self, context),
         )  # fmt: skip
         self.scorer_ = published_scorer(scorers)
         self.n_splits_ = len(splits)
@@ -338,12 +342,14 @@ class OptunaSearchCV(BaseSearchCV):
         with in_use(self.scoring, self.estimator, space):
             try:
                 self._search(store, space, evaluation, context, started)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
+                interrupt.add_note(store.what_is_kept())
                 with contextlib.suppress(Exception):  # nothing that a refit function has to say comes before this
-                    self._publish(store, space)
+                    self._publish(store, store.kept(), space)
                 raise
-            report_failed_fits([k.record for k in store.kept()], self.error_score)
-            self._publish(store, space)
+            kept = store.kept()
+            report_failed_fits([k.record for k in kept], self.error_score)
+            self._publish(store, kept, space)
         self._require_a_result()
         if self.refit:
             self._refit(X, y, routed.estimator.fit, context, about)
@@ -356,6 +362,8 @@ class OptunaSearchCV(BaseSearchCV):
         """Drop what an earlier fit left: a search that is interrupted must not predict with an older model."""
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)
+        for name in ("_study", "_study_name", "_metric"):
+            vars(self).pop(name, None)
 
     def _split(self, X: Any, y: Any, routed: Any) -> list[tuple[Any, Any]]:
         """Return the indices of every fold; the splitter is asked once, however many trials there are."""
@@ -371,10 +379,10 @@ class OptunaSearchCV(BaseSearchCV):
 
     def _objective(self) -> str | None:
         """Return the metric that is pursued, as far as it is known before the first score."""
-        if self.objectives:
-            return str(self.objectives[0])
         if self.scoring is None or isinstance(self.scoring, str):
             return "score"
+        if self.objectives:
+            return str(self.objectives[0])
         if isinstance(self.refit, str):
             return self.refit
         return None if callable(self.scoring) else str(next(iter(self.scoring)))
@@ -414,11 +422,11 @@ class OptunaSearchCV(BaseSearchCV):
     # --- the search ---
 
     def _search(self, store: Store, space: AnySpace, evaluation: Evaluation, context: Any, started: float) -> None:
-        kept = store.kept()
         trials = store.trials()
-        keys = {t.number: space.candidate(t.params).key for t in trials if CLAIM in t.user_attrs}
+        kept = kept_of(trials)
+        keys = {t.number: candidate_of(t, space).key for t in trials if CLAIM in t.user_attrs}
         budget = _request.budget_of(self, space, started)
-        proposals = _request.proposals_of(self, space, trials, keys)
+        proposals = _request.proposals_of(self, space, budget.n_trials, trials, keys)
         n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
@@ -449,7 +457,8 @@ class OptunaSearchCV(BaseSearchCV):
         callbacks = _request.callbacks_of(self)
 
         def watch(number: int, trial_id: int, verdict: Verdict, record: Record) -> bool:
-            progress.update(number, verdict, sum(fold.fit_time + fold.score_time for fold in record.run))
+            seconds = sum(fold.fit_time + fold.score_time for fold in record.run)
+            progress.update(number, verdict, record.params, seconds)
             if not callbacks:
                 return False
             trial = copy.deepcopy(store.storage.get_trial(trial_id))
@@ -465,16 +474,18 @@ class OptunaSearchCV(BaseSearchCV):
     # --- after the last one ---
 
     def _publish(
-        self, store: Store, space: AnySpace | None, objective: str | None = None, error_score: float | None = None
-    ) -> None:
+        self, store: Store, kept: Sequence[Kept], space: AnySpace | None,
+        objective: str | None = None, error_score: float | None = None,
+    ) -> None:  # fmt: skip
         """Set every fitted attribute but the refitted estimator, as far as there is something to set.
 
         Parameters
         ----------
+        kept : sequence of Kept
+            Its trials that count.
         objective, error_score
             Where a study is read without being searched: what it was made with.
         """
-        kept = store.kept()
         self._study, self._study_name = store.study, store.study.study_name
         self.n_trials_ = len(kept)
         if not kept:
@@ -562,7 +573,7 @@ class OptunaSearchCV(BaseSearchCV):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if state.get("_study") is not None and not isinstance(state["_study"]._storage, InMemoryStorage):
+        if state.get("_study") is not None and not isinstance(storage_of(state["_study"]), InMemoryStorage):
             state["_study"] = None
         if isinstance(state.get("storage"), BaseStorage):
             state["storage"] = without_password(state["storage"])
@@ -616,6 +627,8 @@ class OptunaSearchCV(BaseSearchCV):
         2
         """
         search = cls(estimator, param_distributions, storage=storage, study_name=study_name, **params)
+        if complaints := [complaint for _, complaint in _request.parameter_complaints(search)]:
+            raise InvalidRequestError(complaints)
         store = open_existing(open_storage(search.storage, to_read=True), study_name)
         space = (
             None if param_distributions is None and params.get("param_grid") is None else _request.read_space(search)
@@ -624,10 +637,18 @@ class OptunaSearchCV(BaseSearchCV):
         made_with = store.header()["fingerprint"]
         search.n_splits_ = int(made_with["splits"]["folds"])
         error_score = plain(made_with["error_score"])
-        search._publish(store, space, made_with["objective"], np.nan if error_score == "raise" else float(error_score))
+        kept = store.kept()
+        if not any(fold.test for k in kept for fold in k.record.run):
+            raise NoResultError(
+                f"study_name={study_name!r} has nothing to show: "
+                + (f"every fit of its {len(kept)} trials failed." if kept else "not one of its trials is finished.")
+            )
+        metrics = metrics_of([k.record for k in kept])
+        if len(metrics) > 1 and isinstance(search.refit, str) and search.refit not in metrics:
+            raise InvalidRequestError(f"refit={search.refit!r} is not a metric of the study: {', '.join(metrics)}.")
+        error_score = np.nan if error_score == "raise" else float(error_score)
+        search._publish(store, kept, space, made_with["objective"], error_score)
         search._require_a_result()
-        if not any(fold.test for k in store.kept() for fold in k.record.run):
-            raise NoResultError(f"Not one of {search.n_trials_} trials has a score: every fit failed.")
         return search
 
 

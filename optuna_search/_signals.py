@@ -6,6 +6,7 @@ Outside of the main thread Python has no say in signals, and nothing here does a
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -28,7 +29,16 @@ def tidied_up_on_sigterm() -> Iterator[None]:
     if not _in_main_thread() or signal.getsignal(signal.SIGTERM) != usual:
         yield
         return
-    signal.signal(signal.SIGTERM, _leave)
+    process = os.getpid()
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        # A second one, while things are tidied up, ends the process at once.
+        signal.signal(signal.SIGTERM, usual)
+        if os.getpid() != process:  # a fork of ours has the handler too, and nothing to tidy up
+            signal.raise_signal(signal.SIGTERM)
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, leave)
     try:
         yield
     except _Terminated:
@@ -36,12 +46,6 @@ def tidied_up_on_sigterm() -> Iterator[None]:
         signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, usual)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    # A second one, while things are tidied up, ends the process at once.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    raise _Terminated
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from optuna_search._dimensions import Choices, Dimension, Range, Seen, Stored, dimension, example, iterate_options
+from optuna_search._dimensions import Choices, Dimension, Range, Seen, Stored, dimension, example
 from optuna_search._tokens import code_token, token
 from optuna_search.exceptions import SpaceError
 
@@ -82,12 +82,27 @@ class Branch:
     @cached_property
     def size(self) -> int | None:
         """How many cells there are, duplicates included."""
-        if self.options is None:
-            return None
-        size = 1
-        for values in self.options:
-            size *= len(values)
-        return size
+        return None if self.options is None else math.prod(map(len, self.options))
+
+    def cell(self, index: int) -> dict[str, Stored]:
+        """Return what Optuna stores of the cell with this index: the last parameter varies fastest."""
+        assert self.options is not None
+        point = {}
+        for (name, dim), options in reversed(list(zip(self.dimensions.items(), self.options, strict=True))):
+            index, place = divmod(index, len(options))
+            point[dim.stored_name(self.names[name])] = options[place]
+        return point
+
+    def index(self, point: Mapping[str, Stored]) -> int | None:
+        """Return the index of the first cell with these values; None if there is none."""
+        assert self.options is not None
+        index, left = 0, dict(point)
+        for (name, dim), options in zip(self.dimensions.items(), self.options, strict=True):
+            value = left.pop(dim.stored_name(self.names[name]), options[0])
+            if value not in options:
+                return None
+            index = index * len(options) + options.index(value)
+        return None if left else index
 
 
 @dataclass(frozen=True)
@@ -121,8 +136,8 @@ class Space:
             branch = next(branch for branch in self.branches if branch.label == label)
         params, kept = {}, {}
         for name, dim in branch.dimensions.items():
-            params[name] = dim.value(recorder(branch.names[name], dim))
-            kept[name] = dim.kept(params[name])
+            stored = recorder(branch.names[name], dim)
+            params[name], kept[name] = dim.value(stored), dim.kept(stored)
         return Candidate(params, kept, recorder.point, recorder.distributions, _key(kept))
 
     def cell(self, index: int) -> Candidate:
@@ -132,25 +147,17 @@ class Space:
             if index < branch.size:
                 break
             index -= branch.size
-        assert branch.options is not None
-        stored = iterate_options(branch.options, index)
-        point = {
-            dim.stored_name(branch.names[name]): value
-            for (name, dim), value in zip(branch.dimensions.items(), stored, strict=True)
-        }
-        return self.draw(lambda name, _: branch.label if name == BRANCH else point[name])
+        return self.candidate({BRANCH: branch.label} | branch.cell(index))
 
-    def decode(self, kept: Mapping[str, Any], point: Mapping[str, Stored]) -> dict[str, Any]:
-        """Return what the estimator got, from what the record and the study keep of a trial.
-
-        Raises
-        ------
-        KeyError
-            If the trial is not a point of this space.
-        """
-        label = point.get(BRANCH)
-        branch = next((b for b in self.branches if b.label == label), self.branches[0])
-        return {name: branch.dimensions[name].from_kept(value) for name, value in kept.items()}
+    def index(self, point: Mapping[str, Stored]) -> int | None:
+        """Return the index of the first cell that a complete or partial point is; None if it is none."""
+        before, values = 0, {name: value for name, value in point.items() if name != BRANCH}
+        for branch in self.branches:
+            assert branch.size is not None
+            if point.get(BRANCH, branch.label) == branch.label and (index := branch.index(values)) is not None:
+                return before + index
+            before += branch.size
+        return None
 
     def candidate(self, point: Mapping[str, Stored]) -> Candidate:
         """Return the candidate that Optuna stored.
@@ -240,10 +247,6 @@ class FunctionSpace:
         return Candidate(
             dict(params), kept, recorder.point, recorder.distributions, _key(kept if exact else kept | recorder.point)
         )
-
-    def decode(self, kept: Mapping[str, Any], point: Mapping[str, Stored]) -> dict[str, Any]:
-        """Return what the estimator got; KeyError as `candidate`."""
-        return self.candidate(point).params
 
     def candidate(self, point: Mapping[str, Stored]) -> Candidate:
         """Return the candidate that Optuna stored, by calling the function with the choices that were made then.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import random
@@ -13,6 +14,7 @@ from typing import Any
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend
 
+from optuna_search._compat import backend_url
 from optuna_search._url import SecretURL, expand, mask, redact
 from optuna_search.exceptions import StorageError
 
@@ -49,7 +51,9 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     try:
         if "://" in text or text.startswith("${"):
             url = expand(text)
-            return _open_url(url, to_read=to_read)
+            if to_read:
+                _must_exist(_file_of(url), shown)
+            return _open_url(url)
         path = Path(text).expanduser().absolute()
         if to_read:
             _must_exist(path, shown)
@@ -71,9 +75,17 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     raise StorageError(f"storage={shown!r} cannot be opened: {reason}")
 
 
-def _must_exist(path: Path, shown: str) -> None:
-    if not path.exists():
+def _must_exist(path: Path | None, shown: str) -> None:
+    if path is not None and not path.exists():
         raise StorageError(f"storage={shown!r}: there is no file {path}.")
+
+
+def _file_of(url: str) -> Path | None:
+    """Return the file that an SQLite URL names in the usual way; None where only its driver knows."""
+    if not url.startswith("sqlite"):
+        return None
+    file = url.partition("///")[2].partition("?")[0]
+    return None if file in ("", ":memory:") or file.startswith("file:") else Path(file)
 
 
 def _sqlite_url(path: Path) -> tuple[str, str | None]:
@@ -83,13 +95,11 @@ def _sqlite_url(path: Path) -> tuple[str, str | None]:
     return "sqlite:///" + str(path).replace("{", "{{").replace("}", "}}"), None  # Optuna formats its URLs
 
 
-def _open_url(url: str, path: str | None = None, *, to_read: bool = False) -> BaseStorage:
+def _open_url(url: str, path: str | None = None) -> BaseStorage:
     import sqlalchemy
     from optuna.storages import RDBStorage
 
     backend = url.partition("://")[0].partition("+")[0]
-    if to_read and backend == "sqlite" and (file := url.partition("///")[2].partition("?")[0]) not in ("", ":memory:"):
-        _must_exist(Path(file), url)
     connect: dict[str, Any] = {}
     if backend == "sqlite":
         connect = {"timeout": BUSY_TIMEOUT, "factory": DurableConnection}
@@ -116,10 +126,8 @@ def _is_race(error: Exception) -> bool:
 
 def without_password(storage: BaseStorage) -> Any:
     """Return a storage object as a pickle may hold it: if it knows a password, its URL without that."""
-    inner = getattr(storage, "_backend", storage)
-    url = getattr(inner, "url", None) or getattr(inner, "_url", None)
-    options = str(getattr(inner, "engine_kwargs", "")).lower()
-    hides = isinstance(url, str) and (mask(url) != url or "password" in options or "passwd" in options)
+    url, options = backend_url(storage)
+    hides = isinstance(url, str) and (mask(url) != url or "passw" in str(options).lower())
     return SecretURL(str(url), secret=False) if hides else storage
 
 
@@ -134,6 +142,11 @@ class DurableConnection(sqlite3.Connection):
         super().__init__(*args, **kwargs)
         self.execute("PRAGMA journal_mode=WAL")
         self.execute("PRAGMA synchronous=NORMAL")
+
+    def __del__(self) -> None:
+        # Optuna's storage has no end at which to close it, and from Python 3.13 on an open one that goes is warned of.
+        with contextlib.suppress(sqlite3.Error):
+            self.close()
 
 
 def _reason(error: BaseException) -> str:

@@ -13,19 +13,22 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import difflib
+import time
+import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _owner, _record
-from optuna_search._compat import quiet_optuna, trial_number
+from optuna_search._compat import quiet_optuna, storage_id, trial_number
 from optuna_search._fingerprint import differences
 from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, Record
 from optuna_search._space import AnySpace, Candidate
@@ -33,6 +36,8 @@ from optuna_search._tokens import plain
 from optuna_search.exceptions import ForeignTrialsWarning, SpaceError, StorageError, StudyMismatchError, VersionWarning
 
 ABANDONED = "abandoned"
+#: Making a study takes two writes; whoever finds it between them waits so long for the second.
+FIRST_WORD_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,23 +66,27 @@ class Kept:
     record: Record
 
     def params(self, space: AnySpace | None) -> dict[str, Any]:
-        """Return what the estimator got; without a space, objects are their tokens.
+        """Return what the estimator got; without a space, objects are their tokens."""
+        if space is not None:
+            return candidate_of(self.trial, space).params
+        return {name: plain(kept) if isinstance(kept, str) else kept for name, kept in self.record.params.items()}
 
-        Raises
-        ------
-        SpaceError
-            If the trial is no point of the space.
-        """
-        kept = self.record.params
-        if space is None:
-            return {name: plain(value) if isinstance(value, str) else value for name, value in kept.items()}
-        try:
-            return space.decode(kept, self.trial.params)
-        except (KeyError, ValueError) as error:
-            raise SpaceError(
-                f"param_distributions is not the space of this study: trial {self.trial.number} with {kept} is no "
-                "point of it."
-            ) from error
+
+def candidate_of(trial: FrozenTrial, space: AnySpace) -> Candidate:
+    """Return what a trial tries.
+
+    Raises
+    ------
+    SpaceError
+        If it is no point of the space.
+    """
+    try:
+        return space.candidate(trial.params)
+    except (KeyError, ValueError) as error:
+        raise SpaceError(
+            f"param_distributions is not the space of this study: trial {trial.number} with {trial.params} is no "
+            "point of it."
+        ) from error
 
 
 class Store:
@@ -106,7 +115,7 @@ class Store:
         if failure is not None:
             self.storage.set_trial_user_attr(trial_id, FAILURE, failure)
         # The record goes last before the state: whoever finds it on the running trial of a dead owner knows all.
-        self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record) | {"value": _record.number(value)})
+        self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record, value))
         self._end(trial_id, value)
 
     def _end(self, trial_id: int, value: float | None) -> None:
@@ -129,11 +138,11 @@ class Store:
         dead = [t for t in running if _owner.is_dead(t.user_attrs.get(CLAIM))]
         for trial in dead:
             if RECORD not in trial.user_attrs:
-                self.release(trial._trial_id, ABANDONED)
+                self.release(storage_id(trial), ABANDONED)
                 continue
             value = trial.user_attrs[RECORD].get("value")
             with contextlib.suppress(UpdateFinishedTrialError):
-                self._end(trial._trial_id, None if value is None else float(value))
+                self._end(storage_id(trial), None if value is None else float(value))
         return len(dead)
 
     # --- all trials ---
@@ -144,7 +153,14 @@ class Store:
 
     def kept(self) -> list[Kept]:
         """Return every finished trial that counts, in trial order."""
-        return [Kept(t, _record.decode(t.user_attrs[RECORD])) for t in self.trials() if _record.counts(t)]
+        return kept_of(self.trials())
+
+    def what_is_kept(self) -> str:
+        """Return in one sentence what there is when a search did not come to its end."""
+        finished = f"{len(self.kept())} finished trials are kept in the study {self.study.study_name!r}"
+        if isinstance(self.storage, InMemoryStorage):
+            return f"{finished} of this search, which has the results so far (top_n_, cv_results_, best_params_)."
+        return f"{finished}; run the same search with this study_name again to go on."
 
     def foreign(self) -> int:
         """Return how many trials were put into the study by something else than this library."""
@@ -153,6 +169,11 @@ class Store:
     def header(self) -> dict[str, Any]:
         """Return what is kept of the study itself."""
         return header_of(self.study.study_name, self.storage.get_study_user_attrs(self.study_id))
+
+
+def kept_of(trials: Iterable[FrozenTrial]) -> list[Kept]:
+    """Return those of some trials that are finished and count."""
+    return [Kept(trial, _record.decode(trial.user_attrs[RECORD])) for trial in trials if _record.counts(trial)]
 
 
 def header_of(study_name: str, user_attrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +210,10 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
             return Store(storage, study_name)
         except DuplicatedStudyError:
             store = Store(storage, study_name)
-    attrs = storage.get_study_user_attrs(store.study_id)
+    attrs = _first_word(store)
+    if RECORD in attrs and all(trial.state == TrialState.FAIL and CLAIM in trial.user_attrs and
+                               RECORD not in trial.user_attrs for trial in store.trials()):
+        attrs = {}
     if not attrs and not store.trials():
         if store.study.directions != [StudyDirection.MAXIMIZE]:
             raise StorageError(
@@ -197,11 +221,21 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
                 f"({', '.join(d.name.lower() for d in store.study.directions)}); scores are maximised. "
                 "Choose another study_name."
             )
-        # Whoever made it was killed before the first word, or is about to write the same one.
+        # Whoever made it was killed before the first word.
         storage.set_study_user_attr(store.study_id, RECORD, header.encode())
         return store
     check_same(study_name, header_of(study_name, attrs), header)
     return store
+
+
+def _first_word(store: Store) -> Mapping[str, Any]:
+    """Return the attributes of a study; whoever is about to make it has a moment to write the first of them."""
+    patience = time.monotonic() + FIRST_WORD_SECONDS
+    while True:
+        attrs = store.storage.get_study_user_attrs(store.study_id)
+        if attrs or store.trials() or time.monotonic() > patience:
+            return attrs
+        time.sleep(0.02)
 
 
 def open_existing(storage: BaseStorage, study_name: str) -> Store:
@@ -214,8 +248,6 @@ def open_existing(storage: BaseStorage, study_name: str) -> Store:
     """
     names = [study.study_name for study in storage.get_all_studies()]
     if study_name not in names:
-        import difflib
-
         close = difflib.get_close_matches(study_name, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(map(repr, names[:10])) or 'none'}."
         raise StorageError(f"study_name={study_name!r} is not in this storage.{hint}")
@@ -253,19 +285,18 @@ def check_same(study_name: str, old: Mapping[str, Any], new: Header) -> None:
 def _advice(found: list[str]) -> str:
     parts = {line.partition(":")[0].partition(".")[0] for line in found}
     advice = "Give another study_name to start a new study."
-    if parts == {"space"}:
-        return f"{advice} To go on in another space with what is known, fork the study."
     if parts == {"splits"}:
         return f"{advice} If the splitter shuffles, give it a random_state, so that every run makes the same folds."
     if parts & {"X", "y", "metadata"}:
-        return f"{advice} A name with {{data}} in it, as in study_name='svc-{{data}}', names a study for each data set."
+        return (
+            f"{advice} A name with {{data}} in it, as in study_name='svc-{{data}}', names a study for each data set. "
+            "If the data are split at random before, give that a random_state, so that every run has the same."
+        )
     return advice
 
 
 def unique_name(estimator_name: str) -> str:
-    """Return a readable name that no other fit has: estimator, date, and four random characters."""
-    import uuid
-
+    """Return a readable name that no other fit has: estimator, date, and six random characters."""
     return f"{estimator_name}-{datetime.datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
@@ -274,7 +305,7 @@ def warn_of_foreign_trials(store: Store) -> None:
     if number := store.foreign():
         warnings.warn(
             f"{number} trial(s) of study {store.study.study_name!r} were added by something else than optuna_search "
-            "and have no record; they are ignored.",
+            "and have no record; they are ignored. To have points tried, give them as initial_params.",
             ForeignTrialsWarning,
             stacklevel=2,
         )

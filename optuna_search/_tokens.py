@@ -7,6 +7,8 @@ so nothing that stands in a storage is ever evaluated or imported.
 from __future__ import annotations
 
 import ast
+import contextlib
+import dis
 import enum
 import functools
 import hashlib
@@ -124,9 +126,22 @@ def _token(value: Any) -> Token:
         return Token(f"<class {value.__module__}.{value.__qualname__}>", exact=False)
     if callable(value) and hasattr(value, "__name__"):
         return _function(value)
-    if hasattr(value, "get_params"):
+    if is_estimator(value):
         return _estimator(value)
     return _other(value)
+
+
+def is_estimator(value: Any) -> bool:
+    """Whether something has parameters as scikit-learn's estimators have."""
+    return hasattr(value, "get_params") and not isinstance(value, type)
+
+
+def params_of(value: Any, *, deep: bool = False) -> dict[str, Any]:
+    """Return the parameters of an estimator; nothing where they cannot be had."""
+    try:
+        return dict(value.get_params(deep=deep))
+    except (AttributeError, TypeError):  # a get_params of its own kind
+        return {}
 
 
 def _inner(value: Any) -> Token:
@@ -167,7 +182,7 @@ def _function(value: Any) -> Token:
 
 
 def _estimator(value: Any) -> Token:
-    return _call(type(value).__qualname__, [], _changed(value, _params(value)))
+    return _call(type(value).__qualname__, [], _changed(value, params_of(value)))
 
 
 def _changed(value: Any, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,19 +225,36 @@ def code_token(value: Any) -> str:
     That is the code of the user's functions and the state of objects without a telling text, wherever in the
     value they are. The functions of installed packages are left alone: their versions are kept elsewhere.
     """
+    return _code_token(value, {})
+
+
+def code_digest(function: Callable[..., Any]) -> str:
+    """Return a hash of what a function does: its code without comments and layout, and what that works with.
+
+    Parameters
+    ----------
+    function : callable
+        Where there is no source, and for a lambda, which shares its lines with other code, the compiled
+        code is hashed; that changes with the version of Python.
+    """
+    return _code_digest(function, {})
+
+
+# What was seen is kept alive by these dicts: the number of an object that is gone may soon be another one's.
+def _code_token(value: Any, seen: dict[int, Any]) -> str:
     text = token(value).text
-    hidden = list(_hidden(value, set()))
+    hidden = list(_hidden(value, seen))
     return f"{text} #{digest(json.dumps(hidden), 8)}" if hidden else text
 
 
-def _hidden(value: Any, seen: set[int]) -> Iterator[str]:
+def _hidden(value: Any, seen: dict[int, Any]) -> Iterator[str]:
     """Yield what the token of a value does not tell."""
     if id(value) in seen:
         return
-    seen.add(id(value))
+    seen[id(value)] = value
     if isinstance(value, types.FunctionType):
-        if "site-packages" not in value.__code__.co_filename:
-            yield code_digest(value)
+        if not _is_installed(value):
+            yield _code_digest(value, seen)
         return
     parts: list[Any] = []
     if isinstance(value, functools.partial):
@@ -233,8 +265,8 @@ def _hidden(value: Any, seen: set[int]) -> Iterator[str]:
         parts = list(value.values())
     elif isinstance(value, list | tuple):
         parts = list(value)
-    elif hasattr(value, "get_params") and not isinstance(value, type):
-        parts = list(_params(value).values())
+    elif is_estimator(value):
+        parts = list(params_of(value).values())
     elif not isinstance(value, type | types.ModuleType) and not token(value).exact and hasattr(value, "__dict__"):
         parts = list(vars(value).values())
         yield from (f"{name}={token(part).text}" for name, part in vars(value).items())
@@ -242,22 +274,11 @@ def _hidden(value: Any, seen: set[int]) -> Iterator[str]:
         yield from _hidden(part, seen)
 
 
-def _params(value: Any) -> dict[str, Any]:
-    try:
-        return dict(value.get_params(deep=False))
-    except TypeError:  # a get_params of its own kind
-        return {}
+def _is_installed(function: types.FunctionType) -> bool:
+    return "site-packages" in function.__code__.co_filename
 
 
-def code_digest(function: Callable[..., Any]) -> str:
-    """Return a hash of what a function does: its code without comments and layout, and what it closes over.
-
-    Parameters
-    ----------
-    function : callable
-        Where there is no source, and for a lambda, which shares its lines with other code, the compiled
-        code is hashed; that changes with the version of Python.
-    """
+def _code_digest(function: Callable[..., Any], seen: dict[int, Any]) -> str:
     function = inspect.unwrap(function)
     compiled = getattr(function, "__code__", None)
     try:
@@ -266,9 +287,38 @@ def code_digest(function: Callable[..., Any]) -> str:
         code = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
     except (OSError, TypeError, SyntaxError):
         code = repr((compiled.co_code, compiled.co_names, _constants(compiled))) if compiled else token(function).text
-    around = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    around += [getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)]
-    return digest(json.dumps([code, [code_token(part) for part in around]]))
+    around = [
+        *_closed_over(function),
+        getattr(function, "__defaults__", None),
+        getattr(function, "__kwdefaults__", None),
+    ]
+    if compiled is not None:
+        around += _globals(compiled, getattr(function, "__globals__", {}))
+    return digest(json.dumps([code, [_code_token(part, seen) for part in around]]))
+
+
+def _closed_over(function: Callable[..., Any]) -> Iterator[Any]:
+    for cell in getattr(function, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # a name that has no value yet
+            yield cell.cell_contents
+
+
+def _globals(code: types.CodeType, known: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the global values that code reads, by name: the user's own functions, and data that their text tells.
+
+    Modules, classes and objects that change by themselves (a logger, a cache) are left out.
+    """
+    read = {name: known[name] for name in sorted(_global_names(code)) if name in known}
+    return [
+        (name, value)
+        for name, value in read.items()
+        if (not _is_installed(value) if isinstance(value, types.FunctionType) else token(value).exact)
+    ]
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    names = {step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
+    return names.union(*(_global_names(c) for c in code.co_consts if isinstance(c, types.CodeType)))
 
 
 def _constants(code: types.CodeType) -> list[Any]:

@@ -157,18 +157,12 @@ class Scattered:
             self._evaluation = pickle.loads(self._pickled)
         return self._evaluation
 
-    def __reduce__(self) -> Any:
-        return _scattered, (self._pickled,)
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_pickled": self._pickled, "_evaluation": None}
 
     def __sizeof__(self) -> int:
         # joblib's dask backend scatters what is large, once, instead of sending it along with every task.
         return object.__sizeof__(self) + max(len(self._pickled), 1 << 20)
-
-
-def _scattered(pickled: bytes) -> Scattered:
-    made = Scattered.__new__(Scattered)
-    made._pickled, made._evaluation = pickled, None
-    return made
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from optuna_search._results import Verdict
@@ -21,12 +22,15 @@ class Progress:
         What is searched.
     total : int or None
         Trials the study is to have in the end, where that is known.
-    done, failed, best
-        Where the study stands: finished trials, failed ones among them, and the best score.
+    done, failed : int
+        Where the study stands: finished trials, and failed ones among them.
+    best : float or None
+        The best score so far.
     """
 
     def __init__(self, verbose: int, name: str, total: int | None, done: int, failed: int, best: float | None) -> None:
         self._verbose = int(verbose)
+        self._name = name
         self._done, self._failed, self._best = done, failed, best
         self._total = total
         self._bar: Any = None
@@ -34,30 +38,48 @@ class Progress:
             from tqdm.auto import tqdm
 
             self._bar = tqdm(
-                total=total, initial=done, desc=name, unit="trial", file=sys.stderr, dynamic_ncols=True, smoothing=0.1
-            )
-            self._show()
-            self._bar.refresh()
+                total=total, initial=done, desc=self._state, unit=" trial", file=sys.stderr, dynamic_ncols=True,
+                smoothing=0.1,
+            )  # fmt: skip
 
-    def update(self, number: int, verdict: Verdict, seconds: float) -> None:
-        """Take in that a trial has ended."""
+    def update(self, number: int, verdict: Verdict, params: Mapping[str, Any], seconds: float) -> None:
+        """Take in that a trial has ended.
+
+        Parameters
+        ----------
+        number : int
+            Of the trial.
+        verdict : Verdict
+            What it came to.
+        params : mapping of str to object
+            What it tried, as its record has it.
+        seconds : float
+            What its fits and scores took.
+        """
         self._done += 1
         self._failed += verdict.value is None
         if verdict.value is not None and (self._best is None or verdict.value > self._best):
             self._best = verdict.value
         if self._bar is not None:
-            self._show()
+            self._bar.set_description(self._state, refresh=False)
             self._bar.update()
         elif self._verbose > 1:
-            outcome = f"failed: {verdict.failure}" if verdict.value is None else f"score {verdict.value:.6g}"
+            outcome = "failed" if verdict.value is None else f"score {verdict.value:.6g}"
+            why = "" if verdict.failure is None else f": {verdict.failure}"
+            tried = "".join(f", {name}={v:.6g}" if isinstance(v, float) else f", {name}={v}" for name, v in params.items())
             of = f"/{self._total}" if self._total is not None else ""
             best = "none yet" if self._best is None else f"{self._best:.6g}"
-            print(f"trial {number}: {outcome} in {seconds:.2f} s (best {best}, {self._done}{of} done)", file=sys.stderr)
+            print(
+                f"trial {number}: {outcome} in {seconds:.2f} s (best {best}, {self._done}{of} done){tried}{why}",
+                file=sys.stderr,
+            )
 
-    def _show(self) -> None:
+    @property
+    def _state(self) -> str:
+        """What stands before the bar, where a narrow window does not cut it off."""
         parts = [f"best {self._best:.4f}"] if self._best is not None else []
         parts += [f"{self._failed} failed"] if self._failed else []
-        self._bar.set_postfix_str(", ".join(parts), refresh=False)
+        return " ".join([self._name, ", ".join(parts)]).rstrip()
 
     def close(self) -> None:
         """Leave the bar as it stands."""
