@@ -7,6 +7,7 @@ there and finishes at once. Stop it half-way with Ctrl-C or kill it: run again, 
     python examples/digits.py 80       the same study, continued to 80
 """
 
+import os
 import sys
 
 from optuna.distributions import FloatDistribution
@@ -42,4 +43,4 @@ print(f"  {default:.4f}  the model with its default parameters")
 print(f"  {best:.4f}  the best one found")
 
 print("\nEvery trial is in digits.db, study 'digits-svc'. To go on searching there:")
-print(f"  python examples/digits.py {2 * n_trials}")
+print(f"  {os.path.relpath(sys.executable)} {sys.argv[0]} {2 * n_trials}")

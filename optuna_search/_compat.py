@@ -42,12 +42,12 @@ __all__ = [
     "fold_context",
     "format_results",
     "listener",
+    "made_of",
     "no_experimental_warnings",
     "num_samples",
     "published_scorer",
     "quiet_optuna",
     "root_context",
-    "scored_function",
     "storage_id",
     "storage_of",
     "trial_number",
@@ -168,9 +168,12 @@ def _with_config(config: dict[str, Any], function: Callable[..., Any], *args: An
         return function(*args)
 
 
-def scored_function(scorer: Any) -> Any:
-    """Return what ``make_scorer`` wraps, or None for a scorer of another kind."""
-    return getattr(scorer, "_score_func", None)
+def made_of(scorer: Any) -> dict[str, Any] | None:
+    """Return what was given to ``make_scorer``; None for a scorer of another kind."""
+    if not hasattr(scorer, "_score_func"):
+        return None
+    names = {"function": "_score_func", "sign": "_sign", "response": "_response_method", "options": "_kwargs"}
+    return {name: getattr(scorer, inside, None) for name, inside in names.items()}
 
 
 # --- Optuna ---------------------------------------------------------------------------------------------------------

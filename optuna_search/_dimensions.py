@@ -205,7 +205,7 @@ class Choices:
 
     def describe(self) -> str:
         """Return the choices in an order that does not depend on the code's."""
-        texts = ", ".join(sorted(set(self.tokens), key=_reading_order))
+        texts = ", ".join(repr(t) if ", " in t else t for t in sorted(set(self.tokens), key=_reading_order))
         return f"one of {'the names ' if self.by_name else ''}[{texts}]"
 
 
@@ -257,11 +257,15 @@ class Quantiles:
         return min(max(float(self.frozen.cdf(value)), bounds.low), bounds.high)
 
     def options(self) -> Sequence[Stored] | None:
-        """Return the quantile of every value of a discrete distribution with bounds."""
-        low, high = self.frozen.support()
-        if not self.discrete or not (math.isfinite(low) and math.isfinite(high)) or high - low > MAX_OPTIONS:
+        """Return the quantile of every value of a discrete distribution that can be drawn."""
+        if not self.discrete:
             return None
-        quantiles = self._middles(np.arange(int(low), int(high) + 1))
+        bounds = self.distribution
+        assert isinstance(bounds, FloatDistribution)
+        low, high = self.value(bounds.low), self.value(bounds.high)
+        if high - low > MAX_OPTIONS:
+            return None
+        quantiles = self._middles(np.arange(low, high + 1))
         return [float(quantile) for quantile in quantiles[~np.isnan(quantiles)]]
 
     def _middles(self, values: np.ndarray) -> np.ndarray:
@@ -270,8 +274,10 @@ class Quantiles:
         NaN stands for a value that no quantile leads to: it is never drawn, or so far out in a tail that the
         steps there are too small for a float.
         """
+        bounds = self.distribution
+        assert isinstance(bounds, FloatDistribution)
         below, upto = self.frozen.cdf(values - 1), self.frozen.cdf(values)
-        middles = (below + upto) / 2
+        middles = np.clip((below + upto) / 2, bounds.low, bounds.high)
         return np.where((upto > below) & (self.frozen.ppf(middles) == values), middles, np.nan)
 
     def describe(self) -> str:
@@ -281,8 +287,7 @@ class Quantiles:
             # Not one that scipy has by name, but made by the user: its values say what it is.
             shape = [f"{value:.6g}" for value in self.frozen.ppf(np.linspace(0.01, 0.99, 99))]
             return f"quantiles of {type(self.frozen.dist).__qualname__} #{digest(' '.join(shape), 8)}"
-        args = [repr(arg) for arg in self.frozen.args] + [f"{k}={v!r}" for k, v in sorted(self.frozen.kwds.items())]
-        return f"quantiles of {name}({', '.join(args)})"
+        return f"quantiles of {_written(self.frozen)}"
 
 
 Dimension: TypeAlias = "Range | Choices | Quantiles"
@@ -323,8 +328,16 @@ def dimension(name: str, given: Any, seen: Seen | None = None) -> Dimension:
     if hasattr(given, "ppf") and hasattr(given, "dist"):
         with np.errstate(all="ignore"):  # what comes of impossible parameters is what is checked here
             low, high = given.support()
-        _check_bounds(name, f"{given.dist.name}{given.args}", low, high, finite=False)
+        if np.ndim(low) or np.ndim(high):
+            raise ValueError(f"The distribution of {name!r} must be one of single numbers, got {_written(given)}.")
+        _check_bounds(name, _written(given), low, high, finite=False)
         return _from_scipy(name, given)
+    if isinstance(given, type) and issubclass(given, BaseDistribution):
+        raise ValueError(f"Give {name!r} an instance of {given.__name__}, not the class: {given.__name__}(low, high).")
+    if hasattr(given, "ppf") and hasattr(given, "freeze"):
+        raise ValueError(
+            f"Give {name!r} a distribution with its parameters: {given.name}(...) instead of {given.name}."
+        )
     raise ValueError(
         f"Parameter grid for parameter {name!r} needs to be a list or a numpy array, but got {given!r} "
         f"(of type {type(given).__name__}) instead. Single values need to be wrapped in a list with one element. "
@@ -342,7 +355,9 @@ def _current(distribution: FloatDistribution | IntDistribution) -> FloatDistribu
 
 def _check_bounds(name: str, given: Any, low: float, high: float, *, finite: bool = True) -> None:
     """Refuse bounds that nothing can be drawn between."""
-    if math.isnan(low) or math.isnan(high) or low > high:
+    if math.isnan(low) or math.isnan(high):
+        raise ValueError(f"The distribution of {name!r} has no values: {given} makes no sense with these parameters.")
+    if low > high:
         raise ValueError(f"The distribution of {name!r} has no values: {given!r} lies between {low} and {high}.")
     if finite and not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"The range of {name!r} must be finite, got {given!r}, from {low} to {high}.")
@@ -354,7 +369,7 @@ def _from_scipy(name: str, frozen: Any) -> Dimension:
     """Return the Optuna range of a uniform distribution, the quantiles of any other."""
     low, high = (float(bound) for bound in frozen.support())
     if frozen.dist.name in ("uniform", "loguniform", "reciprocal", "randint"):
-        _check_bounds(name, f"{frozen.dist.name}{frozen.args}", low, high)
+        _check_bounds(name, _written(frozen), low, high)
     match frozen.dist.name:
         case "uniform":
             return Range(FloatDistribution(low, high))
@@ -363,6 +378,12 @@ def _from_scipy(name: str, frozen: Any) -> Dimension:
         case "randint":
             return Range(IntDistribution(int(low), int(high)))
     return Quantiles(frozen)
+
+
+def _written(frozen: Any) -> str:
+    """Return a frozen scipy distribution as it is written in code."""
+    args = [repr(arg) for arg in frozen.args] + [f"{name}={value!r}" for name, value in sorted(frozen.kwds.items())]
+    return f"{frozen.dist.name}({', '.join(args)})"
 
 
 def _location(frozen: Any) -> float:

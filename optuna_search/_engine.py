@@ -201,7 +201,7 @@ class Engine:
 
     # --- the end of a trial ---
 
-    def _land(self, task: Task, result: Callable[[], list[Fold]]) -> None:
+    def _land(self, task: Task, result: Callable[[], list[Fold | None]]) -> None:
         flight = self._flights[task.trial]
         try:
             folds = result()
@@ -212,8 +212,9 @@ class Engine:
                 del self._flights[task.trial]
             raise
         for split, fold in zip(task.folds, folds, strict=True):
-            flight.folds[split] = fold
-            self._seconds.append(fold.fit_time + fold.score_time)
+            if fold is not None:
+                flight.folds[split] = fold
+                self._seconds.append(fold.fit_time + fold.score_time)
         if flight.landed:
             del self._in_the_air[flight.candidate.key]
             self._known[flight.candidate.key] = flight.record

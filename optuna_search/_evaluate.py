@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,8 +51,13 @@ class Task:
     contexts: tuple[Any, ...] = ()
 
 
-def evaluate(evaluation: Evaluation, task: Task) -> list[Fold]:
+def evaluate(evaluation: Evaluation, task: Task, until: float | None = None) -> list[Fold | None]:
     """Fit and score the folds of a task, one after the other.
+
+    Parameters
+    ----------
+    until : float or None
+        Seconds since the epoch after which no fold begins any more; None stands in the place of one that did not.
 
     Raises
     ------
@@ -59,7 +65,7 @@ def evaluate(evaluation: Evaluation, task: Task) -> list[Fold]:
         What the estimator raised, if ``error_score="raise"``.
     """
     return [
-        _evaluate_fold(evaluation, task, split, context)
+        _evaluate_fold(evaluation, task, split, context) if until is None or time.time() < until else None
         for split, context in zip(task.folds, task.contexts or [None] * len(task.folds), strict=True)
     ]
 

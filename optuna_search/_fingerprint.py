@@ -19,7 +19,7 @@ import optuna
 import sklearn
 from scipy import sparse
 
-from optuna_search._compat import scored_function
+from optuna_search._compat import made_of
 from optuna_search._tokens import code_token, digest, is_estimator, params_of, token
 
 #: The parts of a fingerprint that describe the data; `{data}` in a study's name stands for them.
@@ -28,6 +28,8 @@ DATA = ("X", "y", "metadata")
 _was: dict[str, str] = {}
 #: Up to this many columns of a data frame are listed one by one, so that a difference can name its column.
 MAX_COLUMNS = 100
+#: Parameters of scikit-learn's estimators, of whatever kind, on which no score depends.
+WITHOUT_EFFECT = ("memory", "n_jobs", "verbose")
 
 
 class DescribedSpace(Protocol):
@@ -151,6 +153,8 @@ def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
     ['y.shape: the study has [3], given is [4]']
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
+        if "class" in old and "class" in new and old["class"] != new["class"]:
+            old, new = {"class": old["class"]}, {"class": new["class"]}  # it has other parameters, of course
         for key in [*old, *(key for key in new if key not in old)]:
             yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
     elif old != new:
@@ -171,14 +175,25 @@ def describe_data(data: Any) -> Any:
     if hasattr(data, "get_column"):
         return _describe_columns([(n, data.get_column(n)) for n in data.columns], len(data))
     try:
-        array = np.asarray(data)
+        array = _objects(data) if _is_text(data) else np.asarray(data)
     except ValueError:  # ragged
-        array = np.empty(len(data), dtype=object)
-        for place, part in enumerate(data):
-            array[place] = part
+        array = _objects(data)
     except (TypeError, RuntimeError):  # on another device
         return {"type": type(data).__qualname__, "values": joblib.hash(data)}
-    return {"shape": list(array.shape), "dtype": str(array.dtype), "values": _array_digest(array)}
+    dtype = "text" if array.dtype.kind in "OU" and _is_text(array.ravel()) else str(array.dtype)
+    return {"shape": list(array.shape), "dtype": dtype, "values": _array_digest(array)}
+
+
+def _is_text(data: Any) -> bool:
+    """Whether data are a sequence of texts; as an array of NumPy's own kind each would be as wide as the longest."""
+    return isinstance(data, list | tuple | np.ndarray) and len(data) > 0 and all(isinstance(one, str) for one in data)
+
+
+def _objects(data: Any) -> np.ndarray:
+    array = np.empty(len(data), dtype=object)
+    for place, part in enumerate(data):
+        array[place] = part
+    return array
 
 
 def describe_scoring(scoring: Any) -> Any:
@@ -189,8 +204,8 @@ def describe_scoring(scoring: Any) -> Any:
         return {str(name): str(name) for name in sorted(scoring)}
     if scoring is None:
         return "the estimator's own score"
-    inner = scored_function(scoring)
-    return f"{token(scoring).text} of {code_token(inner)}" if inner else code_token(scoring)
+    parts = made_of(scoring)
+    return code_token(scoring) if parts is None else {name: code_token(part) for name, part in parts.items()}
 
 
 def describe_estimator(estimator: Any, pinned: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
@@ -200,6 +215,8 @@ def describe_estimator(estimator: Any, pinned: set[str] = frozenset()) -> dict[s
     for name, value in sorted(params.items()):
         # A step that is replaced takes its own parameters with it.
         if name in pinned or any(name.startswith(f"{step}__") for step in pinned):
+            continue
+        if name.rpartition("__")[2] in WITHOUT_EFFECT:
             continue
         prefix = name.rpartition("__")[0]
         described[name] = _describe_param(value, prefix + "__" if prefix else "", set(params))
@@ -263,13 +280,28 @@ def _describe_columns(columns: Sequence[tuple[str, Any]], n_rows: int) -> dict[s
 
 
 def _array_digest(array: np.ndarray, length: int = 16) -> str:
-    if array.dtype.hasobject:
-        return digest(json.dumps(array.tolist(), default=lambda value: token(value).text), length)
-    return digest(np.ascontiguousarray(array).tobytes(), length)
+    if array.dtype.hasobject or array.dtype.kind == "U":
+        return digest(json.dumps([_text_of(one) for one in array.ravel().tolist()]), length)
+    return digest(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, length)
+
+
+def _text_of(value: Any) -> str:
+    """Return a text that is the same for the same value only."""
+    if isinstance(value, str):
+        return value
+    made = token(value)
+    if made.exact:
+        return f"{type(value).__name__} {made.text}"
+    try:
+        return str(joblib.hash(value))
+    except Exception:  # it cannot be pickled
+        return code_token(value)
 
 
 def _splits_digest(splits: Sequence[tuple[Any, Any]]) -> str:
-    return digest("".join(_array_digest(np.asarray(part).astype(np.int64)) for fold in splits for part in fold))
+    parts = [np.asarray(part) for fold in splits for part in fold]
+    indices = [np.flatnonzero(part) if part.dtype == bool else part.astype(np.int64) for part in parts]
+    return digest("".join(map(_array_digest, indices)))
 
 
 def _short(value: Any) -> str:

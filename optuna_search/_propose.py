@@ -21,7 +21,6 @@ from sklearn.utils.random import sample_without_replacement
 
 from optuna_search._compat import call_callbacks, no_experimental_warnings, quiet_optuna
 from optuna_search._dimensions import Dimension, Stored
-from optuna_search._record import counts
 from optuna_search._space import AnySpace, Candidate, Pick, Space
 from optuna_search.exceptions import SpaceError
 
@@ -48,7 +47,7 @@ class Proposals(Protocol):
         """Take in how one of our trials ended; None stands for a failure."""
 
     def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
-        """Take in the trials that are there already; `keys` tells the candidates of ours by number."""
+        """Take in the trials that are there already; `keys` tells by number what those of ours try that are alive."""
 
 
 class Enumeration:
@@ -80,7 +79,7 @@ class Enumeration:
 
     def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
         """Leave out what the study has already."""
-        self._seen.update(keys[t.number] for t in trials if t.number in keys and _is_alive(t))
+        self._seen.update(keys[t.number] for t in trials if t.number in keys)
 
 
 def random_order(size: int, n: int, random_state: Any, *, shuffled: bool = False) -> Sequence[int]:
@@ -252,7 +251,7 @@ class Sampling:
     def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
         """Have the sampler learn from what is there already."""
         for trial in trials:
-            if trial.number not in keys or not _is_alive(trial):
+            if trial.number not in keys:
                 continue
             value = trial.value if trial.state == TrialState.COMPLETE else None
             self._known[keys[trial.number]] = value
@@ -261,11 +260,6 @@ class Sampling:
                     state=trial.state, value=value, params=dict(trial.params), distributions=dict(trial.distributions)
                 )
             )
-
-
-def _is_alive(trial: FrozenTrial) -> bool:
-    """Whether a trial is in the air or came to its end; one that was given up is neither."""
-    return trial.state == TrialState.RUNNING or counts(trial)
 
 
 def _in_our_words(complaint: str) -> str | None:

@@ -136,6 +136,11 @@ def counts(trial: FrozenTrial) -> bool:
     return trial.state.is_finished() and RECORD in trial.user_attrs
 
 
+def is_alive(trial: FrozenTrial) -> bool:
+    """Whether a trial is in the air or came to its end; one that was given up is neither."""
+    return not trial.state.is_finished() or counts(trial)
+
+
 def check_schema(encoded: Any, what: str) -> None:
     """Refuse a record that this version cannot know.
 

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from sklearn.base import clone
 
 from optuna_search import _samplers
-from optuna_search._compat import BaseSearchCV, Interval, constraint_complaint
+from optuna_search._compat import BaseSearchCV, Interval, ahead, constraint_complaint
 from optuna_search._dimensions import example
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
@@ -105,7 +105,7 @@ def check(search: Any) -> AnySpace:
             raise
         complaints += error.complaints
     if complaints:
-        raise InvalidRequestError(complaints)
+        raise InvalidRequestError([*complaints, *_scoring_complaints(search, by_name)])
     _refuse_what_comes_later(search)
     assert space is not None
     return space
@@ -139,6 +139,14 @@ def _check_n_jobs(value: Any) -> str | None:
     return None
 
 
+def _check_pre_dispatch(value: Any) -> str | None:
+    try:
+        ahead(value, 2)
+    except Exception:
+        return f"pre_dispatch={value!r} must be a whole number, 'all', or an expression of n_jobs such as '2*n_jobs'."
+    return None
+
+
 def _check_callbacks(value: Any) -> str | None:
     odd = [one for one in _as_list(value) if not callable(one)]
     return f"callbacks={value!r} must hold callables (study, frozen_trial); {odd[0]!r} is none." if odd else None
@@ -162,6 +170,7 @@ _FURTHER: dict[str, Callable[[Any], str | None]] = {
     **{name: _no_bool(name) for name in ("min_resources", "max_resources", "random_state")},
     "estimator": _check_estimator,
     "n_jobs": _check_n_jobs,
+    "pre_dispatch": _check_pre_dispatch,
     "sampler": _samplers.check,
     "callbacks": _check_callbacks,
     "objectives": _check_objectives,
@@ -183,13 +192,23 @@ def _space_complaints(search: Any, space: AnySpace, already: Container[str]) -> 
     if "estimator" in already:
         return
     if isinstance(space, Space):
-        yield from _unknown_parameters(search.estimator, space)
+        yield from _unknown_parameters(search, space)
     if "initial_params" in already:
         return
     try:
         initial_points(search, space)
     except InvalidRequestError as error:
         yield from error.complaints
+
+
+def _scoring_complaints(search: Any, already: Container[str]) -> Iterator[str]:
+    """Yield scikit-learn's complaint about the scoring, beside others; on its own it comes from scikit-learn."""
+    if {"scoring", "refit", "estimator"} & set(already):  # type: ignore[call-overload]
+        return
+    try:
+        search._get_scorers()
+    except (ValueError, TypeError) as error:
+        yield str(error)
 
 
 def _metrics(scoring: Any) -> list[str]:
@@ -199,7 +218,7 @@ def _metrics(scoring: Any) -> list[str]:
     return [] if callable(scoring) else ["score", *([scoring] if scoring else [])]
 
 
-def _unknown_parameters(estimator: Any, space: Space) -> Iterator[str]:
+def _unknown_parameters(search: Any, space: Space) -> Iterator[str]:
     """Yield a complaint for each dict with a parameter that the estimator does not take.
 
     Some estimators take more than `get_params` lists, so the question is put to `set_params`.
@@ -209,20 +228,17 @@ def _unknown_parameters(estimator: Any, space: Space) -> Iterator[str]:
         if not params:
             continue
         try:
-            clone(estimator).set_params(**clone(params, safe=False))
+            clone(search.estimator).set_params(**clone(params, safe=False))
         except (ValueError, AttributeError) as error:
             if "Invalid parameter" in str(error) or "set_params" in str(error):
-                yield f"param_distributions={list(branch.dimensions)} does not fit the estimator: {error}"
+                name = "param_distributions" if search.param_grid is None else "param_grid"
+                yield f"{name} with {', '.join(branch.dimensions)} does not fit the estimator: {error}"
         except Exception:
             continue  # an estimator with a set_params of its own kind says what it has to say when it is fitted
 
 
 def _refuse_what_comes_later(search: Any) -> None:
-    given = [
-        name
-        for name, default in _LATER.items()
-        if getattr(search, name) is not default and getattr(search, name) != default
-    ]
+    given = [name for name, default in _LATER.items() if _differs(getattr(search, name), default)]
     if given:
         raise NotImplementedError(
             f"{', '.join(given)} cannot be used in this version of optuna_search; leave the default."
@@ -233,6 +249,10 @@ def _refuse_what_comes_later(search: Any) -> None:
         )
     if search.objectives and search.objectives[0] in _TIMES:
         raise NotImplementedError(f"objectives={search.objectives!r}: this version of optuna_search pursues metrics.")
+
+
+def _differs(value: Any, default: Any) -> bool:
+    return value is not default and not (np.ndim(value) == 0 and bool(value == default))
 
 
 def check_splits(splits: Sequence[tuple[Any, Any]], n_samples: int) -> None:
@@ -391,12 +411,12 @@ def proposals_of(
     earlier : sequence of FrozenTrial
         The trials that the study has already: each part of a search draws numbers of its own.
     keys : mapping of int to str
-        The candidates of those that are ours, by number.
+        The candidates of those that are ours and alive, by number.
     """
-    proposals = _new_proposals(search, space, n_trials, len(keys))
+    proposals = _new_proposals(search, space, n_trials, len(earlier))
     proposals.observe(earlier, keys)
     if isinstance(proposals, Sampling):
-        proposals.skip(len(keys))
+        proposals.skip(len(earlier))
         proposals.try_first(initial_points(search, space))
     return proposals
 

@@ -6,8 +6,8 @@ import contextlib
 import html
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from optuna_search.exceptions import InvalidRequestError
 
 #: Columns of a leaderboard get no wider than this in a terminal.
 MAX_WIDTH = 40
+#: The same in HTML, where a cell breaks its lines.
+MAX_WIDTH_HTML = 200
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,8 @@ class Leader:
     score: float
     std: float
     metrics: dict[str, float]
+    #: The parameters as the record has them, objects by their names: what the tables show.
+    texts: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 class Leaderboard(Sequence[Leader]):
@@ -197,10 +201,13 @@ class Leaderboard(Sequence[Leader]):
         ``cv_results_``.
     metric : str
         What to sort by.
+    texts : sequence of dict
+        For each row of the results, its parameters as the record has them.
     """
 
-    def __init__(self, results: Mapping[str, Any], metric: str) -> None:
+    def __init__(self, results: Mapping[str, Any], metric: str, texts: Sequence[Mapping[str, Any]]) -> None:
         self._results = results
+        self._texts = texts
         self.metric = metric
         names = _metrics(results)
         means = results[f"mean_test_{metric}"]
@@ -214,6 +221,7 @@ class Leaderboard(Sequence[Leader]):
                 float(means[i]),
                 float(results[f"std_test_{metric}"][i]),
                 {name: float(results[f"mean_test_{name}"][i]) for name in names},
+                texts[i],
             )
             for i in order
         ]
@@ -236,16 +244,16 @@ class Leaderboard(Sequence[Leader]):
         metric = self.metric if by is None else by
         if f"mean_test_{metric}" not in self._results:
             names = ", ".join(_metrics(self._results))
-            raise InvalidRequestError(f"by={by!r} is not a metric of this search; there are {names}.")
+            raise InvalidRequestError(f"by={by!r} is not a metric of this search; its metrics: {names}.")
         if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1):
             raise InvalidRequestError(f"n={n!r} must be a whole number from 1, or None for all entries.")
-        board: Leaderboard = Leaderboard(self._results, metric)[:n]
+        board: Leaderboard = Leaderboard(self._results, metric, self._texts)[:n]
         return board
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             part = Leaderboard.__new__(Leaderboard)
-            part._results, part.metric, part._leaders = self._results, self.metric, self._leaders[index]
+            vars(part).update(vars(self) | {"_leaders": self._leaders[index]})
             return part
         return self._leaders[index]
 
@@ -262,14 +270,14 @@ class Leaderboard(Sequence[Leader]):
         metrics = [name for leader in self._leaders[:1] for name in leader.metrics if name != self.metric]
         return list(params), metrics
 
-    def _table(self, show: Callable[[Any], str]) -> tuple[list[str], list[list[str]]]:
-        """Return header and cells as texts; a parameter that a trial does not have is empty."""
+    def _table(self, width: int) -> tuple[list[str], list[list[str]]]:
+        """Return header and cells as texts of at most this width; a parameter that a trial does not have is empty."""
         params, metrics = self._columns()
         header = ["rank", "trial", self.metric, "std", *metrics, *params]
         rows = [
             [str(e.rank), str(e.trial_number), f"{e.score:.4f}", f"{e.std:.4f}"]
             + [f"{e.metrics[name]:.4f}" for name in metrics]
-            + [show(e.params[name]) if name in e.params else "" for name in params]
+            + [_short(e.params[name], e.texts.get(name), width) if name in e.params else "" for name in params]
             for e in self._leaders
         ]
         return header, rows
@@ -277,7 +285,7 @@ class Leaderboard(Sequence[Leader]):
     def __repr__(self) -> str:
         if not self._leaders:
             return "no trial has a score yet"
-        header, rows = self._table(lambda value: _short(value, MAX_WIDTH))
+        header, rows = self._table(MAX_WIDTH)
         widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
         numeric = len(header) - len(self._columns()[0])
         lines = [
@@ -290,7 +298,7 @@ class Leaderboard(Sequence[Leader]):
         return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
     def _repr_html_(self) -> str:
-        header, rows = self._table(lambda value: _short(value, 200))
+        header, rows = self._table(MAX_WIDTH_HTML)
 
         def line(cells: Sequence[str], tag: str) -> str:
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
@@ -318,15 +326,19 @@ class Leaderboard(Sequence[Leader]):
             "std": [e.std for e in self._leaders],
         }
         columns |= {name: [e.metrics[name] for e in self._leaders] for name in metrics}
-        columns |= {f"param_{name}": [e.params.get(name) for e in self._leaders] for name in params}
-        return pd.DataFrame(columns)
+        objects = {f"param_{name}": [e.params.get(name) for e in self._leaders] for name in params}
+        return pd.DataFrame(columns).join(pd.DataFrame(objects, dtype=object))
 
 
 def _metrics(results: Mapping[str, Any]) -> list[str]:
     return [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
 
 
-def _short(value: Any, width: int) -> str:
-    text = value if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else token(value).text
+def _short(value: Any, text: str | None, width: int) -> str:
+    """Return a value as a cell shows it; objects go by the name that the record has for them."""
+    if isinstance(value, str | float):
+        text = value if isinstance(value, str) else f"{value:.6g}"
+    else:
+        text = token(value).text if text is None else str(text)
     text = "".join(char if char.isprintable() else "?" for char in text)
     return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -32,7 +32,7 @@ from optuna_search._compat import (
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
-from optuna_search._record import CLAIM, Fold, Record
+from optuna_search._record import CLAIM, Fold, Record, is_alive
 from optuna_search._results import (
     Leaderboard,
     Row,
@@ -62,6 +62,9 @@ from optuna_search._url import protect
 from optuna_search._workers import open_workers
 from optuna_search.callbacks import Progress
 from optuna_search.exceptions import InvalidRequestError, NoResultError
+
+#: The attributes of a fitted search that are not for its users.
+_HIDDEN = ("_study", "_study_name", "_metric", "_texts")
 
 
 class _Protected:
@@ -360,10 +363,9 @@ class OptunaSearchCV(BaseSearchCV):
 
     def _forget(self) -> None:
         """Drop what an earlier fit left: a search that is interrupted must not predict with an older model."""
-        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
-            delattr(self, name)
-        for name in ("_study", "_study_name", "_metric"):
-            vars(self).pop(name, None)
+        for name in [*vars(self)]:
+            if name in _HIDDEN or (name.endswith("_") and not name.startswith("_")):
+                delattr(self, name)
 
     def _split(self, X: Any, y: Any, routed: Any) -> list[tuple[Any, Any]]:
         """Return the indices of every fold; the splitter is asked once, however many trials there are."""
@@ -424,7 +426,7 @@ class OptunaSearchCV(BaseSearchCV):
     def _search(self, store: Store, space: AnySpace, evaluation: Evaluation, context: Any, started: float) -> None:
         trials = store.trials()
         kept = kept_of(trials)
-        keys = {t.number: candidate_of(t, space).key for t in trials if CLAIM in t.user_attrs}
+        keys = {t.number: candidate_of(t, space).key for t in trials if CLAIM in t.user_attrs and is_alive(t)}
         budget = _request.budget_of(self, space, started)
         proposals = _request.proposals_of(self, space, budget.n_trials, trials, keys)
         n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits
@@ -437,7 +439,10 @@ class OptunaSearchCV(BaseSearchCV):
         )  # fmt: skip
         engine.take_in({keys[k.trial.number]: k.record for k in kept}, len(kept))
         try:
-            with tidied_up_on_sigterm(), open_workers(evaluation, self.n_jobs, self.pre_dispatch) as workers:
+            with (
+                tidied_up_on_sigterm(),
+                open_workers(evaluation, self.n_jobs, self.pre_dispatch, budget.deadline) as workers,
+            ):
                 engine.run(workers)
         finally:
             progress.close()
@@ -491,7 +496,8 @@ class OptunaSearchCV(BaseSearchCV):
         if not kept:
             return
         records = [k.record for k in kept]
-        rows = [Row(k.trial.number, k.trial.state.name, k.params(space), k.record) for k in kept]
+        rows = [Row(k.trial.number, k.trial.state.name, store.params_of(k, space), k.record) for k in kept]
+        self._texts = [record.params for record in records]
         self.multimetric_ = is_multimetric(records)
         error_score = self._error_score if error_score is None else error_score
         self.cv_results_ = results = cv_results(rows, self.n_splits_, error_score, self.return_train_score)
@@ -552,7 +558,7 @@ class OptunaSearchCV(BaseSearchCV):
         """The leaderboard: the trials with a score, best first, as a sequence that shows itself as a table."""
         if "cv_results_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} object has no attribute 'top_n_': it is not fitted.")
-        return Leaderboard(self.cv_results_, self._metric)
+        return Leaderboard(self.cv_results_, self._metric, self._texts)
 
     @property
     def study_(self) -> optuna.Study:
@@ -627,7 +633,10 @@ class OptunaSearchCV(BaseSearchCV):
         2
         """
         search = cls(estimator, param_distributions, storage=storage, study_name=study_name, **params)
-        if complaints := [complaint for _, complaint in _request.parameter_complaints(search)]:
+        complaints = [complaint for _, complaint in _request.parameter_complaints(search)]
+        if study_name is None:
+            complaints.append("study_name=None: say which study.")
+        if complaints:
             raise InvalidRequestError(complaints)
         store = open_existing(open_storage(search.storage, to_read=True), study_name)
         space = (

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from optuna_search._dimensions import Choices, Dimension, Range, Seen, Stored, dimension, example
+from optuna_search._dimensions import Choices, Dimension, Range, Seen, Stored, dimension, example, is_same
 from optuna_search._tokens import code_token, token
 from optuna_search.exceptions import SpaceError
 
@@ -92,6 +92,14 @@ class Branch:
             index, place = divmod(index, len(options))
             point[dim.stored_name(self.names[name])] = options[place]
         return point
+
+    def agrees(self, point: Mapping[str, Any]) -> bool:
+        """Whether the values of a point are those that are fixed here."""
+        return all(
+            is_same(dim.values[0], point[name])
+            for name, dim in self.dimensions.items()
+            if name in point and isinstance(dim, Choices) and len(dim.values) == 1
+        )
 
     def index(self, point: Mapping[str, Stored]) -> int | None:
         """Return the index of the first cell with these values; None if there is none."""
@@ -184,8 +192,10 @@ class Space:
         ValueError
             If ``strict`` and some name or value belongs to no one dict of the space.
         """
-        attempts = [_encode(branch, point) for branch in self.branches]
-        (stored, problems), branch = max(zip(attempts, self.branches, strict=True), key=lambda a: len(a[0][0]))
+        attempts = [(*_encode(branch, point), branch) for branch in self.branches]
+        stored, problems, branch = max(attempts, key=lambda attempt: (attempt[2].agrees(point), len(attempt[0])))
+        if not strict and not branch.agrees(point):
+            return {}
         if problems and strict:
             raise ValueError("; ".join(problems))
         if stored and len(self.branches) > 1:

@@ -51,6 +51,10 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     try:
         if "://" in text or text.startswith("${"):
             url = expand(text)
+            if url.startswith("postgres://"):
+                raise StorageError(
+                    f"storage={shown!r} cannot be opened: a PostgreSQL URL begins with postgresql+psycopg://."
+                )
             if to_read:
                 _must_exist(_file_of(url), shown)
             return _open_url(url)
@@ -59,6 +63,8 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
             _must_exist(path, shown)
         if not path.parent.is_dir():
             raise StorageError(f"storage={shown!r}: there is no folder {path.parent}.")
+        if path.is_dir():
+            raise StorageError(f"storage={shown!r} is a folder; name a file in it, as in {path.name}/searches.db.")
         if path.suffix == ".journal":
             return JournalStorage(JournalFileBackend(str(path)))
         return _open_url(*_sqlite_url(path))

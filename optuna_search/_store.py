@@ -65,12 +65,6 @@ class Kept:
     trial: FrozenTrial
     record: Record
 
-    def params(self, space: AnySpace | None) -> dict[str, Any]:
-        """Return what the estimator got; without a space, objects are their tokens."""
-        if space is not None:
-            return candidate_of(self.trial, space).params
-        return {name: plain(kept) if isinstance(kept, str) else kept for name, kept in self.record.params.items()}
-
 
 def candidate_of(trial: FrozenTrial, space: AnySpace) -> Candidate:
     """Return what a trial tries.
@@ -80,13 +74,17 @@ def candidate_of(trial: FrozenTrial, space: AnySpace) -> Candidate:
     SpaceError
         If it is no point of the space.
     """
+    why: Exception | None = None
     try:
-        return space.candidate(trial.params)
+        candidate = space.candidate(trial.params)
+        if candidate.point.keys() == trial.params.keys():
+            return candidate
     except (KeyError, ValueError) as error:
-        raise SpaceError(
-            f"param_distributions is not the space of this study: trial {trial.number} with {trial.params} is no "
-            "point of it."
-        ) from error
+        why = error
+    raise SpaceError(
+        f"param_distributions is not the space of this study: trial {trial.number} with {trial.params} is no point "
+        "of it."
+    ) from why
 
 
 class Store:
@@ -96,6 +94,7 @@ class Store:
         self.storage = storage
         self.study = optuna.Study(study_name=study_name, storage=storage)
         self.study_id = storage.get_study_id_from_name(study_name)
+        self._claimed: dict[int, dict[str, Any]] = {}
 
     # --- one trial ---
 
@@ -108,7 +107,9 @@ class Store:
             user_attrs={CLAIM: _owner.claim()},
         )
         trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
-        return trial_id, trial_number(self.storage, trial_id)
+        number = trial_number(self.storage, trial_id)
+        self._claimed[number] = candidate.params
+        return trial_id, number
 
     def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> None:
         """Write the record and the end of a trial: complete with its value, or failed with its reason."""
@@ -121,6 +122,22 @@ class Store:
     def _end(self, trial_id: int, value: float | None) -> None:
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
         self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+
+    def params_of(self, kept: Kept, space: AnySpace | None) -> dict[str, Any]:
+        """Return what the estimator got; without a space, objects are their tokens.
+
+        The record has the last word: a function may give something else each time that it is called.
+        """
+        if kept.trial.number in self._claimed:
+            return self._claimed[kept.trial.number]
+        given = None if space is None else candidate_of(kept.trial, space)
+
+        def value(name: str, recorded: Any) -> Any:
+            if given is not None and given.kept.get(name) == recorded:
+                return given.params[name]
+            return plain(recorded) if isinstance(recorded, str) else recorded
+
+        return {name: value(name, recorded) for name, recorded in kept.record.params.items()}
 
     def release(self, trial_id: int, reason: str) -> None:
         """Give up a trial that did not come to its end: it has no record and does not count."""
@@ -154,6 +171,13 @@ class Store:
     def kept(self) -> list[Kept]:
         """Return every finished trial that counts, in trial order."""
         return kept_of(self.trials())
+
+    def has_scores(self) -> bool:
+        """Whether something was measured or is being measured: whether not every trial was one of ours, given up."""
+        return any(
+            trial.state != TrialState.FAIL or RECORD in trial.user_attrs or CLAIM not in trial.user_attrs
+            for trial in self.trials()
+        )
 
     def what_is_kept(self) -> str:
         """Return in one sentence what there is when a search did not come to its end."""
@@ -211,20 +235,19 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
         except DuplicatedStudyError:
             store = Store(storage, study_name)
     attrs = _first_word(store)
-    if RECORD in attrs and all(trial.state == TrialState.FAIL and CLAIM in trial.user_attrs and
-                               RECORD not in trial.user_attrs for trial in store.trials()):
-        attrs = {}
-    if not attrs and not store.trials():
-        if store.study.directions != [StudyDirection.MAXIMIZE]:
-            raise StorageError(
-                f"study_name={study_name!r} is an empty study that goes another way "
-                f"({', '.join(d.name.lower() for d in store.study.directions)}); scores are maximised. "
-                "Choose another study_name."
-            )
-        # Whoever made it was killed before the first word.
-        storage.set_study_user_attr(store.study_id, RECORD, header.encode())
-        return store
-    check_same(study_name, header_of(study_name, attrs), header)
+    if attrs or store.trials():
+        old = header_of(study_name, attrs)
+        if store.has_scores():
+            check_same(study_name, old, header)
+            return store
+    elif store.study.directions != [StudyDirection.MAXIMIZE]:
+        raise StorageError(
+            f"study_name={study_name!r} is an empty study that goes another way "
+            f"({', '.join(d.name.lower() for d in store.study.directions)}); scores are maximised. "
+            "Choose another study_name."
+        )
+    # Whoever made it was killed, or stopped by a mistake, before anything was measured.
+    storage.set_study_user_attr(store.study_id, RECORD, header.encode())
     return store
 
 
@@ -287,6 +310,8 @@ def _advice(found: list[str]) -> str:
     advice = "Give another study_name to start a new study."
     if parts == {"splits"}:
         return f"{advice} If the splitter shuffles, give it a random_state, so that every run makes the same folds."
+    if parts == {"space"}:
+        return f"{advice} To go on in another space with what is known, fork the study (in a coming version)."
     if parts & {"X", "y", "metadata"}:
         return (
             f"{advice} A name with {{data}} in it, as in study_name='svc-{{data}}', names a study for each data set. "

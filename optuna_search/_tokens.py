@@ -44,12 +44,12 @@ class Token:
     exact: bool = True
 
 
-def digest(data: bytes | str, length: int = 16) -> str:
+def digest(data: bytes | str | memoryview, length: int = 16) -> str:
     """Return the first hexadecimal characters of a hash of the data.
 
     Parameters
     ----------
-    data : bytes or str
+    data : bytes, str, or memoryview
         What to hash.
     length : int
         How many characters to return, at most 64.
@@ -151,7 +151,8 @@ def _inner(value: Any) -> Token:
 
 def _container(value: Any) -> Token:
     if isinstance(value, dict):
-        parts = [(_inner(key), _inner(item)) for key, item in value.items()]
+        # Dicts with the same items in another order are equal.
+        parts = sorted(((_inner(key), _inner(item)) for key, item in value.items()), key=lambda part: part[0].text)
         text = "{" + ", ".join(f"{key.text}: {item.text}" for key, item in parts) + "}"
         return Token(text, all(key.exact and item.exact for key, item in parts))
     items = [_inner(item) for item in value]
@@ -234,8 +235,8 @@ def code_digest(function: Callable[..., Any]) -> str:
     Parameters
     ----------
     function : callable
-        Where there is no source, and for a lambda, which shares its lines with other code, the compiled
-        code is hashed; that changes with the version of Python.
+        Where there is no source, for a lambda, which shares its lines with other code, and for a wrapper, the
+        compiled code is hashed; that changes with the version of Python.
     """
     return _code_digest(function, {})
 
@@ -268,8 +269,11 @@ def _hidden(value: Any, seen: dict[int, Any]) -> Iterator[str]:
     elif is_estimator(value):
         parts = list(params_of(value).values())
     elif not isinstance(value, type | types.ModuleType) and not token(value).exact and hasattr(value, "__dict__"):
-        parts = list(vars(value).values())
-        yield from (f"{name}={token(part).text}" for name, part in vars(value).items())
+        if hasattr(value, "__array__"):  # a frame shows only some of its rows
+            yield token(np.asarray(value)).text
+        else:
+            parts = [inspect.getattr_static(type(value), "__call__", None), *vars(value).values()]
+            yield from (f"{name}={token(part).text}" for name, part in vars(value).items())
     for part in parts:
         yield from _hidden(part, seen)
 
@@ -279,10 +283,10 @@ def _is_installed(function: types.FunctionType) -> bool:
 
 
 def _code_digest(function: Callable[..., Any], seen: dict[int, Any]) -> str:
-    function = inspect.unwrap(function)
     compiled = getattr(function, "__code__", None)
     try:
-        if getattr(function, "__name__", "<lambda>") == "<lambda>":
+        # The source of a wrapper is said to be that of what it wraps.
+        if getattr(function, "__name__", "<lambda>") == "<lambda>" or hasattr(function, "__wrapped__"):
             raise OSError
         code = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
     except (OSError, TypeError, SyntaxError):

@@ -14,6 +14,7 @@ import pickle
 import queue
 import shutil
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,10 +27,12 @@ from optuna_search._compat import ParallelDoor, ahead, with_settings
 from optuna_search._evaluate import Evaluation, Task, evaluate
 from optuna_search._record import Fold
 
-Result: TypeAlias = Callable[[], list[Fold]]
+Result: TypeAlias = Callable[[], list[Fold | None]]
 
 #: Tasks beyond one for each worker, so that none waits while the engine takes a result and sends the next.
 LOOK_AHEAD = 2
+#: Arrays from this size on are shared among processes; joblib draws the same line.
+SHARED_BYTES = 1_000_000
 
 
 class Workers(Protocol):
@@ -49,7 +52,10 @@ class Workers(Protocol):
         """Send a task."""
 
     def take(self) -> tuple[Task, Result]:
-        """Wait for the next result: the task, and a function that returns its folds or raises its error."""
+        """Wait for the next result: the task, and a function that returns its folds or raises its error.
+
+        None stands for a fold that did not begin, because the time was up.
+        """
 
 
 @dataclass
@@ -89,13 +95,15 @@ class Backend:
     """
 
     def __init__(
-        self, door: ParallelDoor, evaluation: Evaluation, pre_dispatch: int | str | None, folder: Path
-    ) -> None:
+        self, door: ParallelDoor, evaluation: Evaluation, pre_dispatch: int | str | None, until: float | None,
+        folder: Path,
+    ) -> None:  # fmt: skip
         self.n_workers = door.n_workers
         self._door = door
         self._room = min(ahead(pre_dispatch, door.n_workers), door.n_workers + LOOK_AHEAD)
         self._done: queue.SimpleQueue[tuple[int, Result]] = queue.SimpleQueue()
         self._flying: dict[int, Task] = {}
+        self._until = until
         self._sent = 0
         if door.shares_memory:
             self._shared: Any = Here(evaluation)
@@ -119,7 +127,9 @@ class Backend:
         """Send a task to the backend."""
         ticket, self._sent = self._sent, self._sent + 1
         self._flying[ticket] = task
-        self._door.submit(self._call, (self._shared, task), lambda result: self._done.put((ticket, result)))
+        self._door.submit(
+            self._call, (self._shared, task, self._until), lambda result: self._done.put((ticket, result))
+        )
 
     def take(self) -> tuple[Task, Result]:
         """Wait for the backend to call back."""
@@ -129,8 +139,8 @@ class Backend:
                 return self._flying.pop(ticket), result
 
 
-def _work(shared: Any, task: Task) -> list[Fold]:
-    return evaluate(shared.get(), task)
+def _work(shared: Any, task: Task, until: float | None) -> list[Fold | None]:
+    return evaluate(shared.get(), task, until)
 
 
 @dataclass(frozen=True)
@@ -169,8 +179,8 @@ class Scattered:
 class OnDisk:
     """The evaluation, for processes of this machine: written once, mapped into memory by each of them.
 
-    Arrays of any kind (NumPy, pandas, sparse) are kept outside of the pickle, so that the processes share
-    one copy of them in memory; they are read-only there, as joblib's own memory maps are.
+    Large arrays of any kind (NumPy, pandas, sparse) are kept outside of the pickle, so that the processes
+    share one copy of them in memory; they are read-only there, as joblib's own memory maps are.
     """
 
     path: str
@@ -179,7 +189,14 @@ class OnDisk:
     def write(cls, evaluation: Evaluation, folder: Path) -> OnDisk:
         """Write the evaluation into a folder."""
         buffers: list[pickle.PickleBuffer] = []
-        head = cloudpickle.dumps(evaluation, protocol=5, buffer_callback=buffers.append)
+
+        def stays_in_the_pickle(buffer: pickle.PickleBuffer) -> bool:
+            if buffer.raw().nbytes < SHARED_BYTES:
+                return True
+            buffers.append(buffer)
+            return False
+
+        head = cloudpickle.dumps(evaluation, protocol=5, buffer_callback=stays_in_the_pickle)
         path = folder / "evaluation"
         sizes = []
         with path.open("wb") as file:
@@ -209,7 +226,9 @@ def _read(path: str) -> Evaluation:
 
 
 @contextlib.contextmanager
-def open_workers(evaluation: Evaluation, n_jobs: int | None, pre_dispatch: int | str | None) -> Iterator[Workers]:
+def open_workers(
+    evaluation: Evaluation, n_jobs: int | None, pre_dispatch: int | str | None, deadline: float | None
+) -> Iterator[Workers]:
     """Yield the workers of a search, and let them go at its end.
 
     Parameters
@@ -220,6 +239,8 @@ def open_workers(evaluation: Evaluation, n_jobs: int | None, pre_dispatch: int |
         As in joblib.
     pre_dispatch : int or str or None
         How many tasks may be with the workers at once, as in joblib.
+    deadline : float or None
+        When no fold is to begin any more, by `time.monotonic`: what waits with a worker then is not worth its time.
     """
     door = ParallelDoor(n_jobs)
     if door.is_sequential:
@@ -231,7 +252,9 @@ def open_workers(evaluation: Evaluation, n_jobs: int | None, pre_dispatch: int |
     folder = Path(tempfile.mkdtemp(prefix="optuna-search-"))
     abort = True
     try:
-        workers = Backend(door, evaluation, pre_dispatch, folder)
+        # Another process has another monotonic clock, and another machine too.
+        until = None if deadline is None else time.time() + deadline - time.monotonic()
+        workers = Backend(door, evaluation, pre_dispatch, until, folder)
         yield workers
         # Whatever is still with the workers now, nobody waits for.
         abort = workers.busy

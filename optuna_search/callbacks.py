@@ -61,16 +61,16 @@ class Progress:
         if verdict.value is not None and (self._best is None or verdict.value > self._best):
             self._best = verdict.value
         if self._bar is not None:
-            self._bar.set_description(self._state, refresh=False)
+            self._bar.set_description_str(self._state, refresh=False)
             self._bar.update()
         elif self._verbose > 1:
-            outcome = "failed" if verdict.value is None else f"score {verdict.value:.6g}"
-            why = "" if verdict.failure is None else f": {verdict.failure}"
-            tried = "".join(f", {name}={v:.6g}" if isinstance(v, float) else f", {name}={v}" for name, v in params.items())
+            outcome = f"failed: {verdict.failure}" if verdict.value is None else f"score {verdict.value:.6g}"
+            written = {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in params.items()}
+            tried = " with " + ", ".join(f"{name}={value}" for name, value in written.items()) if written else ""
             of = f"/{self._total}" if self._total is not None else ""
             best = "none yet" if self._best is None else f"{self._best:.6g}"
             print(
-                f"trial {number}: {outcome} in {seconds:.2f} s (best {best}, {self._done}{of} done){tried}{why}",
+                f"trial {number}: {outcome}{tried} ({seconds:.2f} s, best {best}, {self._done}{of} done)",
                 file=sys.stderr,
             )
 

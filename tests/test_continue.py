@@ -1,12 +1,17 @@
 """A named study is continued by whoever measures the same, and refused to whoever measures anything else."""
 
+import contextlib
 import functools
+import logging
 import os
 import re
 import sys
+import threading
 import time
+import tracemalloc
 import warnings
 
+import joblib
 import numpy as np
 import optuna
 import pandas as pd
@@ -25,6 +30,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from test_storage import (
@@ -37,6 +43,7 @@ from test_storage import (
 )
 
 from optuna_search import OptunaSearchCV, named
+from optuna_search._fingerprint import describe_data
 from optuna_search.exceptions import NoResultError, StudyMismatchError, VersionWarning
 
 X = np.arange(24.0).reshape(12, 2)
@@ -709,7 +716,7 @@ class TestMismatch:
             base.fit(estimator=other)
 
     def test_is_advised_upon(self, base):
-        with pytest.raises(StudyMismatchError, match=r"To go on in another space with what is known, fork the study\."):
+        with pytest.raises(StudyMismatchError, match=r"To go on in another space with what is known, fork the study"):
             base.fit(param_distributions={"x": FloatDistribution(0, 9)})
         with pytest.raises(StudyMismatchError, match=r"If the splitter shuffles, give it a random_state"):
             base.fit(cv=SPLITS[::-1])
@@ -796,6 +803,10 @@ def test_a_class_of_the_same_name_elsewhere_is_another_one(wrap):
     mismatch(*(search(space, model) for model in models), expected)
 
 
+def weighted(true, predicted, function=None, weight=1):
+    return weight * float(np.mean(true == predicted))
+
+
 class TestFunctions:
     """What a function of the user does is part of the study; how it is written is not."""
 
@@ -836,7 +847,7 @@ class TestFunctions:
     def test_the_code_under_make_scorer_matters(self):
         sources = [f"def f(true, predicted):\n    return {n} * float((true == predicted).mean())\n" for n in (1, 2)]
         one, other = (search(scoring=make_scorer(self.made(source))) for source in sources)
-        mismatch(one, other, r"scoring: the study has make_scorer\(f, .*\) of <function made\.f> #\w{8}, given is ")
+        mismatch(one, other, r"scoring\.function: the study has <function made\.f> #\w{8}, given is ")
 
     @pytest.mark.parametrize(
         "wrap",
@@ -855,9 +866,70 @@ class TestFunctions:
 
     def test_the_options_of_make_scorer_matter(self):
         one, other = (search(scoring=make_scorer(accuracy_score, normalize=n)) for n in (True, False))
-        mismatch(
-            one, other, r"scoring: the study has make_scorer\(accuracy_score, .*normalize=True.* given is .*=False"
+        mismatch(one, other, r"scoring\.options: the study has \{'normalize': True\}, given is \{'normalize': False\}")
+
+    def test_functions_among_the_options_of_make_scorer_hide_nothing(self):
+        ones = ({}, {"weight": 2}, {"greater_is_better": False}, {"function": min})
+        for other, part in zip(ones[1:], ("options", "sign", "options"), strict=True):
+            given = {"function": max} | other
+            mismatch(
+                search(scoring=make_scorer(weighted, function=max)),
+                search(scoring=make_scorer(weighted, **given)),
+                rf"  - scoring\.{part}: the study has ",
+            )
+
+    def test_a_function_that_calls_itself_is_no_endless_task(self):
+        def below(n):
+            return 0 if n < 1 else below(n - 1)
+
+        def scorer(estimator, X, y):
+            return below(3) - estimator.x - (0 if X is not None else later)
+
+        assert search(scoring=scorer).fit(X, Y).n_trials_ == 3
+        later = 1
+
+    @pytest.mark.parametrize(
+        ("before", "after", "matters"),
+        [
+            ({"LIMIT": 1}, {"LIMIT": 2}, True),
+            ({"LIMIT": np.arange(100)}, {"LIMIT": np.arange(100) + 1}, True),
+            ({"LIMIT": 1, "other": 1}, {"LIMIT": 1, "other": 2}, False),
+            ({"LIMIT": 1, "np": np}, {"LIMIT": 1, "np": os}, False),
+            ({"LIMIT": logging.getLogger("a")}, {"LIMIT": logging.getLogger("b")}, False),
+        ],
+        ids=["a number", "an array", "one that it does not read", "a module", "a logger"],
+    )
+    def test_the_globals_that_it_reads_matter(self, before, after, matters):
+        source = "def f(estimator, X, y):\n    np, LIMIT\n    return -estimator.x\n"
+        storage = InMemoryStorage()
+        how = {"storage": storage, "study_name": "s"}
+        search(scoring=self.made(source, **{"np": 0} | before), **how).fit(X, Y)
+        again = search(scoring=self.made(source, **{"np": 0} | after), **how)
+        with pytest.raises(StudyMismatchError, match="  - scoring: ") if matters else contextlib.nullcontext():
+            again.fit(X, Y)
+
+    def test_the_functions_that_it_calls_matter(self):
+        source = "def f(estimator, X, y):\n    return [g(estimator) for _ in (1,)][0]\n"
+        helpers = [self.made(f"def f(estimator):\n    return {n} - estimator.x\n") for n in (1, 2)]
+        one, other = (search(scoring=self.made(source, g=helper)) for helper in helpers)
+        mismatch(one, other, r"  - scoring: the study has <function made\.f> #")
+
+    def test_what_wraps_it_matters(self):
+        def times(factor):
+            @functools.wraps(low)
+            def scorer(estimator, X, y=None):
+                return factor * low(estimator, X, y)
+
+            return scorer
+
+        mismatch(search(scoring=times(1)), search(scoring=times(2)), "  - scoring: the study has ")
+
+    def test_the_code_of_a_scorer_that_is_an_object_matters(self):
+        source = (
+            "class Scorer:\n    def __call__(self, estimator, X, y):\n        return {n} - estimator.x\nf = Scorer()\n"
         )
+        one, other = (search(scoring=self.made(source.format(n=n))) for n in (1, 2))
+        mismatch(one, other, "  - scoring: the study has ")
 
     def test_what_a_scorer_closes_over_matters(self):
         def scorer_for(weight):
@@ -951,6 +1023,164 @@ def test_a_change_is_seen_in(kind):
     made = search(estimator=IgnoresData(), storage=storage, study_name="s").fit(TABLES[kind](), Y)
     with pytest.raises(StudyMismatchError, match=r"  - X\."):
         made.fit(changed(TABLES[kind]().tolil() if kind == "sparse" else TABLES[kind]()), Y)
+
+
+class Document:
+    """Something that is no number and no text."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def documents(values):
+    out = np.empty(len(values), dtype=object)
+    out[:] = [Document(value) for value in values]
+    return out
+
+
+def test_data_made_of_objects_are_told_apart():
+    storage = InMemoryStorage()
+    made = search(estimator=IgnoresData(), storage=storage, study_name="s").fit(documents(range(12)), Y)
+    assert made.fit(documents(range(12)), Y).n_trials_ == 3
+    with pytest.raises(StudyMismatchError, match=r"  - X\.values: "):
+        made.fit(documents([*range(11), 12]), Y)
+
+
+def test_outer_folds_of_objects_have_studies_of_their_own():
+    storage = InMemoryStorage()
+    made = search(estimator=IgnoresData(), storage=storage, study_name="{data}")
+    cross_val_score(made, documents(range(12)), Y, cv=KFold(3), error_score="raise")
+    assert [study.n_trials for study in optuna.get_all_study_summaries(storage)] == [3, 3, 3]
+
+
+def test_a_table_among_the_fixed_parameters_is_known_in_full():
+    frames = [pd.DataFrame({"a": np.arange(1000.0)}) for _ in range(3)]
+    frames[2].loc[500, "a"] = -1
+    storage = InMemoryStorage()
+    for frame in frames[:2]:
+        search(estimator=KnownScore(choice=frame), storage=storage, study_name="s").fit(X, Y)
+    with pytest.raises(StudyMismatchError, match=r"  - estimator\.choice: "):
+        search(estimator=KnownScore(choice=frames[2]), storage=storage, study_name="s").fit(X, Y)
+
+
+@pytest.mark.parametrize("keys", [np.unique([1, 2]), [1, 2], [(1, 2), (2, 1)], ["1", 1]], ids=str)
+def test_a_dict_among_the_fit_parameters_may_have_any_keys(keys):
+    storage = InMemoryStorage()
+    how = {"estimator": TakesAnything(), "storage": storage, "study_name": "s"}
+    given = dict(zip(keys, [1.0, 2.0], strict=True))
+    search(**how).fit(X, Y, classes=given)
+    search(**how).fit(X, Y, classes=dict(reversed(given.items())))
+    with pytest.raises(StudyMismatchError, match=r"  - metadata\.fit\.classes"):
+        search(**how).fit(X, Y, classes={**given, keys[0]: 3.0})
+    with pytest.raises(StudyMismatchError, match=r"  - metadata\.fit\.classes"):
+        search(**how).fit(X, Y, classes={f"{key}!": value for key, value in given.items()})
+
+
+class TakesAnything(KnownScore):
+    def fit(self, X, y=None, classes=None):
+        return super().fit(X, y)
+
+
+def test_long_texts_are_not_made_into_a_table_as_wide_as_the_longest():
+    texts = ["short"] * 5000 + ["long " * 40_000]
+    tracemalloc.start()
+    describe_data(texts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"memory": joblib.Memory(None)},
+        {"clf__n_jobs": 2},
+        {"clf__verbose": 1},
+    ],
+    ids=["memory", "n_jobs", "verbose"],
+)
+def test_no_false_alarm_for_parameters_without_an_effect(change):
+    storage = InMemoryStorage()
+    model = Pipeline([("scale", StandardScaler()), ("clf", KNeighborsVerbose())])
+    space = {"clf__n_neighbors": [1, 2, 3]}
+    for one in (model, clone(model).set_params(**change)):
+        assert search(space, one, storage=storage, study_name="s").fit(X, Y).n_trials_ == 3
+
+
+class KNeighborsVerbose(KNeighborsClassifier):
+    def __init__(self, n_neighbors=5, n_jobs=None, verbose=0):
+        super().__init__(n_neighbors, n_jobs=n_jobs)
+        self.verbose = verbose
+
+
+def test_no_false_alarm_for_the_metric_by_its_own_name():
+    storage = InMemoryStorage()
+    for objectives in (None, ["accuracy"], ["score"]):
+        made = search(LOGISTIC, PIPE, scoring="accuracy", objectives=objectives, storage=storage, study_name="s")
+        assert made.fit(X, Y).n_trials_ == 3
+
+
+def test_no_false_alarm_for_folds_as_masks():
+    storage = InMemoryStorage()
+    folds = list(KFold(2).split(X))
+    masks = [tuple(np.isin(np.arange(12), part) for part in fold) for fold in folds]
+    for cv in (folds, masks):
+        assert search(cv=cv, storage=storage, study_name="s").fit(X, Y).n_trials_ == 3
+
+
+def test_no_false_alarm_for_texts_in_another_container():
+    storage = InMemoryStorage()
+    texts = ["one", "two"] * 6
+    for y in (texts, tuple(texts), np.array(texts), np.array(texts, dtype=object), pd.Series(texts)):
+        assert search(storage=storage, study_name="s").fit(X, y).n_trials_ == 3
+
+
+def test_no_false_alarm_for_zeros_that_a_sparse_matrix_stores():
+    storage = InMemoryStorage()
+    plain = sp.csr_matrix(np.eye(12))
+    padded = sp.csr_matrix((np.array([*np.ones(12), 0.0]), ([*range(12), 0], [*range(12), 5])))
+    for data in (plain, padded):
+        assert search(estimator=IgnoresData(), storage=storage, study_name="s").fit(data, Y).n_trials_ == 3
+
+
+def test_one_choice_that_reads_like_two_is_another_space():
+    mismatch(
+        search({"choice": ["a", "b"]}, n_trials=2), search({"choice": ["a, b"]}, n_trials=1), r"  - space\.choice: "
+    )
+
+
+def test_a_study_in_which_nothing_was_measured_is_free():
+    storage = InMemoryStorage()
+
+    def broken(trial):
+        return {"y": trial.suggest_int("y", 1, 3)}
+
+    with pytest.raises(ValueError, match="Invalid parameter 'y'"):
+        search(broken, storage=storage, study_name="s").fit(X, Y)
+    fitted = search(storage=storage, study_name="s").fit(X, Y)
+    assert fitted.n_trials_ == 3
+    assert len(fitted.study_.trials) == 4
+    assert record_of(fitted.study_.user_attrs)[1]["fingerprint"]["space"] == {"x": "numbers from 0.0 to 6.0"}
+
+
+def test_two_that_start_at_once_do_not_mix(monkeypatch):
+    """The one makes the study, the other finds it before the one has written what it measures."""
+    storage = InMemoryStorage()
+    write = InMemoryStorage.set_study_user_attr
+    waiting = threading.Event()
+
+    def slowly(self, *args):
+        waiting.set()
+        time.sleep(0.3)
+        write(self, *args)
+
+    monkeypatch.setattr(InMemoryStorage, "set_study_user_attr", slowly)
+    one = threading.Thread(target=search(storage=storage, study_name="s").fit, args=(X, Y))
+    one.start()
+    waiting.wait()
+    with pytest.raises(StudyMismatchError, match=r"  - error_score: "):
+        search(storage=storage, study_name="s", error_score=0).fit(X, Y)
+    one.join()
 
 
 class Weighs:

@@ -196,14 +196,14 @@ class TestFromTheStorageAlone:
         made = search({"x": [1, 2]}, FailsOn(bad=(1, 2)), sampler="grid", storage=tmp_path / "s.db", study_name="s")
         with pytest.raises(ValueError, match="All the 4 fits failed"):
             made.fit(X, Y)
-        with pytest.raises(NoResultError, match=r"Not one of 2 trials has a score: every fit failed"):
+        with pytest.raises(NoResultError, match=r"'s' has nothing to show: every fit of its 2 trials failed"):
             OptunaSearchCV.from_study("s", tmp_path / "s.db", FailsOn(bad=(1, 2)))
 
     def test_a_study_that_has_not_begun_says_so(self, tmp_path):
         made = search(storage=tmp_path / "s.db", study_name="s", estimator=Stops())
         with pytest.raises(KeyboardInterrupt):
             made.fit(X, Y)
-        with pytest.raises(NoResultError, match=r"Not one trial .*finished"):
+        with pytest.raises(NoResultError, match=r"'s' has nothing to show: not one of its trials is finished"):
             OptunaSearchCV.from_study("s", tmp_path / "s.db", Stops())
 
 
@@ -311,11 +311,15 @@ class TestGoingOn:
         assert read.fit(X, Y).n_trials_ == 4
         assert read.study_.study_name == name
 
-    def test_wrong_parameters_are_told_when_they_are_used(self, tmp_path):
+    def test_wrong_parameters_are_told_at_once(self, tmp_path):
         search(storage=tmp_path / "s.db", study_name="s").fit(X, Y)
-        read = OptunaSearchCV.from_study("s", tmp_path / "s.db", KnownScore(), SPACE, n_trials=-1)
-        with pytest.raises(InvalidRequestError, match="n_trials"):
-            read.fit(X, Y)
+        with pytest.raises(InvalidRequestError, match=r"(?s)verbose.*n_trials"):
+            OptunaSearchCV.from_study("s", tmp_path / "s.db", KnownScore(), SPACE, n_trials=-1, verbose="loud")
+        for name in (None, 5):
+            with pytest.raises(InvalidRequestError, match="study_name"):
+                OptunaSearchCV.from_study(name, tmp_path / "s.db", KnownScore())
+        with pytest.raises(InvalidRequestError, match="storage"):
+            OptunaSearchCV.from_study("s", 5, KnownScore())
         with pytest.raises(TypeError, match="nosuch"):
             OptunaSearchCV.from_study("s", tmp_path / "s.db", KnownScore(), nosuch=1)
 
