@@ -254,6 +254,24 @@ def test_with_a_timeout_there_is_no_other_end(clock):
     assert found.n_trials_ == 60
 
 
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_no_fold_begins_after_the_deadline_whoever_waits_for_it(n_jobs):
+    begun = []
+
+    class Slow(Counted):
+        def fit(self, X, y=None):
+            begun.append(time.monotonic())
+            time.sleep(0.3)
+            return super().fit(X, y)
+
+    started = time.monotonic()
+    with joblib.parallel_config("threading"):
+        found = search(LINE, Slow(), timeout=0.8, cv=2, n_jobs=n_jobs, pre_dispatch="all")
+    assert found.n_trials_ >= 1
+    assert max(begun) - started < 0.8 + 0.05
+    assert TrialState.RUNNING not in {trial.state for trial in found.study_.trials}
+
+
 def test_a_real_clock_ends_a_search():
     class Sleeps(Counted):
         def fit(self, X, y=None):

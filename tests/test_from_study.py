@@ -311,6 +311,13 @@ class TestGoingOn:
         assert read.fit(X, Y).n_trials_ == 4
         assert read.study_.study_name == name
 
+    def test_a_metric_that_was_not_measured_cannot_be_refitted(self, tmp_path):
+        how = {"storage": tmp_path / "s.db", "study_name": "s"}
+        search(scoring={"high": high, "low": low}, refit="low", **how).fit(X, Y)
+        with pytest.raises(InvalidRequestError, match=r"refit='middle' is not a metric of the study: high, low"):
+            OptunaSearchCV.from_study("s", tmp_path / "s.db", KnownScore(), refit="middle")
+        assert OptunaSearchCV.from_study("s", tmp_path / "s.db", KnownScore(), refit="high").best_index_ is not None
+
     def test_wrong_parameters_are_told_at_once(self, tmp_path):
         search(storage=tmp_path / "s.db", study_name="s").fit(X, Y)
         with pytest.raises(InvalidRequestError, match=r"(?s)verbose.*n_trials"):

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import multiprocessing
 import os
 import pickle
 import signal
@@ -34,7 +35,7 @@ from sklearn.model_selection import KFold, cross_val_score
 from test_storage import in_another_process, search
 
 import optuna_search
-from optuna_search import OptunaSearchCV
+from optuna_search import OptunaSearchCV, _owner
 from optuna_search._store import Store
 from optuna_search.exceptions import OptunaSearchError
 
@@ -285,6 +286,13 @@ def test_only_the_trials_of_the_dead_of_this_machine_are_given_up(changes, expec
     assert list(fitted.cv_results_["trial_number"]) == [0, 1, 3, 4]
 
 
+def test_an_owner_of_whom_the_system_tells_nothing_is_alive(monkeypatch):
+    mine = _owner.claim()
+    monkeypatch.setattr(Path, "read_text", lambda path: (_ for _ in ()).throw(PermissionError(str(path))))
+    assert not _owner.is_dead(mine)
+    assert _owner.is_dead(mine | {"pid": dead_pid()})
+
+
 #: The calls by which anything is written.
 WRITES = (
     "create_new_study",
@@ -348,6 +356,29 @@ def test_whenever_a_search_is_killed_the_next_run_makes_the_same_of_it(tmp_path)
         )
         failures = [trials[number].user_attrs.get("failure") for number in sorted(counted)]
         assert failures == [None, "ValueError: x=2 is bad in fit"], moment
+
+
+class Pools(KnownScore):
+    """Has processes of its own in a fit, and terminates them."""
+
+    def fit(self, X, y=None):
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            assert pool.map(abs, [-1, 2]) == [1, 2]
+        return super().fit(X, y)
+
+
+class Adds(KnownScore):
+    """Changes what it was given, as it may."""
+
+    def fit(self, X, y=None, prior=None):
+        prior += 1
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_fit_may_change_a_small_array_that_it_was_given(n_jobs):
+    made = search(estimator=Adds(), n_jobs=n_jobs, error_score="raise", refit=False)
+    assert made.fit(X, Y, prior=np.zeros(3)).n_trials_ == 3
 
 
 class TestInterrupted:
@@ -514,6 +545,10 @@ class TestInterrupted:
             signal.signal(signal.SIGTERM, usual)
         assert called == [signal.SIGTERM]
         assert made.n_trials_ == 4
+
+    def test_sigterm_means_nothing_of_ours_to_the_pool_of_an_estimator(self, capfd):
+        search(estimator=Pools(), n_trials=2).fit(X, Y)
+        assert capfd.readouterr() == ("", "")
 
     def test_the_handlers_of_signals_are_left_as_they_were(self, tmp_path):
         def handlers():

@@ -24,7 +24,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from test_parity import assert_trials_make_sense, same_value
 
-from optuna_search import OptunaSearchCV
+from optuna_search import OptunaSearchCV, named
 
 X, Y = make_classification(60, 5, n_informative=3, n_redundant=0, n_classes=3, random_state=0)
 FOLDS = KFold(3, shuffle=True, random_state=0)
@@ -469,6 +469,31 @@ def test_the_leaderboard_shows_itself_as_html_and_escapes_what_it_shows():
     assert html.count("<tr") >= 7
     assert "<b>first" not in html
     assert "&lt;b&gt;first" in html
+
+
+def test_the_leaderboard_shows_objects_by_the_names_that_they_were_given(tmp_path):
+    choices = named({"alone": lambda x: x, "squared": lambda x: x**2})
+    made = OptunaSearchCV(
+        KnownScore(), {"choice": choices, "x": [0.5]}, cv=2, storage=tmp_path / "s.db", study_name="s"
+    )
+    board = made.fit(X, Y).top_n_
+    for shown in (
+        repr(board),
+        board._repr_html_(),
+        repr(board(1, by="score")) + repr(board[1:]),
+        repr(OptunaSearchCV.from_study("s", tmp_path / "s.db", KnownScore()).top_n_),
+    ):
+        assert "alone" in shown and "squared" in shown and "lambda" not in shown
+    assert "0.5" in repr(board)
+
+
+def test_parameters_in_the_data_frame_are_the_objects_themselves():
+    made = OptunaSearchCV(KnownScore(), [{"x": [1, 2]}, {"choice": [None, "a"]}], cv=2).fit(X, Y)
+    frame = made.top_n_.to_frame()
+    by_row = [{n: v for n, v in (("x", row.param_x), ("choice", row.param_choice)) if v is not None}
+              for row in frame.itertuples()]  # fmt: skip
+    assert by_row == [{n: v for n, v in leader.params.items() if v is not None} for leader in made.top_n_]
+    assert {type(value) for value in frame["param_x"]} == {int, type(None)}
 
 
 def test_the_leaderboard_becomes_a_data_frame():

@@ -376,6 +376,13 @@ class TestVariables:
         assert_silent(*texts_of_error(raised.value), *texts_of(made))
         assert_silent(*files_of(made, tmp_path))
 
+    def test_its_value_is_not_shown_by_a_file_that_is_not_there(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("SECRET_OF_MINE", HALVES[0] + HALVES[1])
+        url = f"sqlite:///{tmp_path}/nosuch.db?password=${{SECRET_OF_MINE}}"
+        with pytest.raises(StorageError, match=r"^storage='.*SECRET_OF_MINE\}': there is no file") as raised:
+            OptunaSearchCV.from_study("s", url, KnownScore())
+        assert_silent(*texts_of_error(raised.value))
+
     def test_a_variable_is_read_when_connecting(self, tmp_path, monkeypatch):
         monkeypatch.setenv("PLACE", str(tmp_path / "no" / "such"))
         made = search(GRID, storage="sqlite:///${PLACE}/s.db", study_name="s", n_trials=2)

@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ParameterGrid, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from sklearn.svm import SVC
 
 from optuna_search import OptunaSearchCV, named
 from optuna_search._space import parse
@@ -522,8 +523,27 @@ def test_a_discrete_distribution_is_searched_without_repeats(name, sampler):
     low, high = DISCRETE[name].support()
     if math.isfinite(high - low):
         assert sorted(values) == list(range(int(low), int(high) + 1))
-    else:
-        assert len(values) > 4
+    else:  # as many as lie within the quantiles that are searched
+        first = low if math.isfinite(low) else DISCRETE[name].ppf(1e-6)
+        assert len(values) == min(25, DISCRETE[name].ppf(1 - 1e-6) - first + 1)
+
+
+@pytest.mark.parametrize(
+    "frozen",
+    [
+        scipy.stats.binom(1000, 0.5),
+        scipy.stats.binom(10000, 0.01),
+        scipy.stats.hypergeom(5000, 50, 800),
+        scipy.stats.poisson(3, loc=1),
+        scipy.stats.geom(0.5),
+    ],
+    ids=lambda frozen: frozen.dist.name,
+)
+@pytest.mark.parametrize("sampler", [None, "grid", "brute-force"])
+def test_the_far_tails_of_a_discrete_distribution_are_no_hindrance(frozen, sampler):
+    values = drawn(search({"x": frozen}, n_trials=12, sampler=sampler))
+    assert len(set(values)) == len(values) == 12
+    assert all(frozen.pmf(value) > 0 for value in values)
 
 
 def test_a_value_that_a_distribution_never_takes_is_no_point_to_try_first():
@@ -820,6 +840,40 @@ def test_a_point_on_a_step_is_one_candidate_however_it_was_rounded(sampler):
     assert len(Counted.fits) == 22
 
 
+@pytest.mark.parametrize("sampler", ["random", "grid", None])
+def test_a_space_of_more_cells_than_numbers_is_searched(sampler):
+    class Wide(KnownScore):
+        def __init__(self, x=0.0, **more):
+            super().__init__(x=x)
+            self.more = more
+
+        def get_params(self, deep=True):
+            return {"x": self.x, **self.more}
+
+        def set_params(self, **params):
+            self.x = params.pop("x", self.x)
+            self.more = self.more | params
+            return self
+
+    found = search({f"p{i}": list(range(10)) for i in range(20)}, Wide(), n_trials=4, sampler=sampler)
+    assert len({tuple(params.values()) for params in found.cv_results_["params"]}) == 4
+
+
+def test_the_own_values_are_those_of_a_dict_whose_fixed_values_they_are():
+    both = {"choice": ["a", "b"], "x": FloatDistribution(0, 6)}
+    space = [{"peak": [1.0], **both, "extra": [None]}, {"peak": [7.0], "x": FloatDistribution(0, 6)}]
+
+    class Extra(KnownScore):
+        def __init__(self, x=2.5, peak=7.0, choice="a", extra=None):
+            super().__init__(x=x, peak=peak, choice=choice)
+            self.extra = extra
+
+    found = search(space, Extra(), n_trials=1, initial_params="default")
+    assert found.best_params_ == {"peak": 7.0, "x": 2.5}
+    none_fits = search([space[0]], Extra(), n_trials=1, initial_params="default", sampler="random")
+    assert none_fits.best_params_["x"] != 2.5
+
+
 def test_a_large_space_of_many_cells_is_not_listed():
     space = {f"x{i}": list(range(10)) for i in range(30)}
 
@@ -850,6 +904,26 @@ def test_a_callable_may_be_conditional_and_give_values_that_were_not_suggested()
     masks = np.ma.getmaskarray(found.cv_results_["param_peak"])
     np.testing.assert_array_equal(masks, ["peak" not in params for params in found.cv_results_["params"]])
     assert any(masks) and not all(masks)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_callable_may_give_something_else_each_time(where, n_jobs):
+    """What was fitted is what is shown, and what is fitted in the end."""
+    numbers = itertools.count()
+
+    def space(trial):
+        return {"x": trial.suggest_int("x", 0, 50), "peak": next(numbers), "choice": SVC(C=1 + next(numbers))}
+
+    with joblib.parallel_config("threading", n_jobs=n_jobs):
+        found = search(space, n_trials=5, refit=True, **where)
+    for trial, params in zip(found.study_.trials, found.cv_results_["params"], strict=True):
+        recorded = trial.user_attrs["optuna_search"]["params"]
+        assert (params["x"], params["peak"]) == (recorded["x"], recorded["peak"])
+        assert token(params["choice"]).text == recorded["choice"]
+    assert found.best_estimator_.get_params(deep=False) == found.best_params_ | {"choice": found.best_estimator_.choice}
+    kept = OptunaSearchCV.from_study("kept", where["storage"], KnownScore(), space)
+    assert [p["peak"] for p in kept.cv_results_["params"]] == [p["peak"] for p in found.cv_results_["params"]]
+    assert kept.best_params_["peak"] == found.best_params_["peak"]
 
 
 def test_choices_of_a_callable_may_be_objects(where):
@@ -1068,6 +1142,12 @@ def test_cells_are_those_of_a_parameter_grid_in_its_order(space):
         assert [(name, repr(value)) for name, value in candidate.params.items()] == [
             (name, repr(value)) for name, value in params.items()
         ]
+    points = [parsed.cell(index).point for index in range(len(cells))]
+    for point in points:
+        assert points[parsed.index(point)] == point == points[points.index(point)]
+        assert parsed.index(point) == points.index(point)
+        assert parsed.index(dict(list(point.items())[:1])) <= parsed.index(point)
+    assert parsed.index({"nosuch": "a"}) is None
     keys = [parsed.cell(index).key for index in range(len(cells))]
     for (i, one), (j, other) in itertools.combinations(enumerate(cells), 2):
         assert (keys[i] == keys[j]) == (repr(sorted(one.items())) == repr(sorted(other.items())))

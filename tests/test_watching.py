@@ -250,6 +250,7 @@ def test_a_line_says_why_a_trial_failed(capfd):
     first, second = shown(capfd)
     assert "failed: ValueError: x=1 is bad in fit" in first and "best none" in first
     assert "score -2" in second and "best -2" in second
+    assert "with x=1 " in first and "with x=2 " in second
 
 
 def test_lines_go_on_counting_where_the_study_stands(capfd):
@@ -430,6 +431,27 @@ def test_a_search_works_after_a_callback_raised():
     with pytest.raises(Refusal, match="at once"):
         made.fit(X, Y)
     assert made.set_params(callbacks=None).fit(X, Y).n_trials_ == 3
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({}, r"^3 finished trials are kept in the study '\w+-[\w-]+' of this search, which has the results so far \("),
+        (
+            {"study_name": "s"},
+            r"^3 finished trials are kept in the study 's'; run the same search with this study_name",
+        ),
+    ],
+    ids=["memory", "a file"],
+)
+def test_an_interrupt_says_what_is_kept(where, said, tmp_path):
+    def interrupt(study, trial):
+        if trial.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        search(callbacks=interrupt, storage=str(tmp_path / "s.db") if where else None, **where)
+    assert re.search(said, raised.value.__notes__[0])
 
 
 def test_an_interrupt_in_a_callback_keeps_all_that_is_known():
