@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import optuna
 
 __all__ = [
+    "SEARCH_CONSTRAINTS",
     "BaseSearchCV",
     "Interval",
     "InvalidParameterError",
@@ -36,6 +37,7 @@ __all__ = [
     "backend_url",
     "call_callbacks",
     "check_method_params",
+    "check_scoring",
     "constraint_complaint",
     "fit_and_score",
     "fit_context",
@@ -55,6 +57,8 @@ __all__ = [
     "with_settings",
 ]
 
+#: What scikit-learn's searches say of the parameters that ours has too.
+SEARCH_CONSTRAINTS: dict[str, Any] = BaseSearchCV._parameter_constraints
 fit_context = _fit_context
 check_method_params = _check_method_params
 num_samples = _num_samples
@@ -99,6 +103,11 @@ def constraint_complaint(constraints: dict[str, Any], name: str, value: Any, cal
     except InvalidParameterError as error:
         return str(error)
     return None
+
+
+def check_scoring(search: Any) -> None:
+    """Have scikit-learn look at the scoring of a search and raise what it has to say."""
+    search._get_scorers()
 
 
 def published_scorer(scorers: Any) -> Any:

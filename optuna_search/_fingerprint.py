@@ -153,8 +153,8 @@ def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
     ['y.shape: the study has [3], given is [4]']
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        if "class" in old and "class" in new and old["class"] != new["class"]:
-            old, new = {"class": old["class"]}, {"class": new["class"]}  # it has other parameters, of course
+        if name == "estimator" and old.get("class") != new.get("class"):
+            old, new = {"class": old.get("class")}, {"class": new.get("class")}  # it has other parameters, of course
         for key in [*old, *(key for key in new if key not in old)]:
             yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
     elif old != new:
@@ -186,7 +186,9 @@ def describe_data(data: Any) -> Any:
 
 def _is_text(data: Any) -> bool:
     """Whether data are a sequence of texts; as an array of NumPy's own kind each would be as wide as the longest."""
-    return isinstance(data, list | tuple | np.ndarray) and len(data) > 0 and all(isinstance(one, str) for one in data)
+    if not isinstance(data, list | tuple | np.ndarray) or len(data) == 0:
+        return False
+    return all(isinstance(one, str | bytes) for one in data)
 
 
 def _objects(data: Any) -> np.ndarray:

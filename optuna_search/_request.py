@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from sklearn.base import clone
 
 from optuna_search import _samplers
-from optuna_search._compat import BaseSearchCV, Interval, ahead, constraint_complaint
+from optuna_search._compat import SEARCH_CONSTRAINTS, Interval, ahead, check_scoring, constraint_complaint
 from optuna_search._dimensions import example
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
@@ -30,7 +30,7 @@ _COUNT = Interval(Integral, 1, None, closed="left")
 _SECONDS = Interval(Real, 0, None, closed="neither")
 
 CONSTRAINTS: dict[str, Any] = {
-    **BaseSearchCV._parameter_constraints,
+    **SEARCH_CONSTRAINTS,
     "param_distributions": "no_validation",  # the space has complaints of its own
     "param_grid": "no_validation",
     "n_trials": [_COUNT, None],
@@ -206,7 +206,7 @@ def _scoring_complaints(search: Any, already: Container[str]) -> Iterator[str]:
     if {"scoring", "refit", "estimator"} & set(already):  # type: ignore[call-overload]
         return
     try:
-        search._get_scorers()
+        check_scoring(search)
     except (ValueError, TypeError) as error:
         yield str(error)
 

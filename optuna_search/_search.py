@@ -99,7 +99,8 @@ class OptunaSearchCV(BaseSearchCV):
     param_grid : dict, list of dict, or callable
         Another name for `param_distributions`, so that a ``GridSearchCV`` call needs no other change.
     n_trials : int, default=None
-        The number of finished trials that the *study* shall have in the end, earlier runs included.
+        The number of finished trials that the *study* shall have in the end, earlier runs included. (Each run
+        counts what is there when it begins: in this version, two at the same time may make more.)
         None: with `n_fits` or `timeout`, as many as they allow; else a grid is searched whole; else 50,
         which is enough for a sampler to learn from in a space of a few parameters.
     n_fits : int, default=None
@@ -351,7 +352,12 @@ class OptunaSearchCV(BaseSearchCV):
                     self._publish(store, store.kept(), space)
                 raise
             kept = store.kept()
-            report_failed_fits([k.record for k in kept], self.error_score)
+            try:
+                report_failed_fits([k.record for k in kept], self.error_score)
+            except ValueError as error:
+                if self.study_name is not None:
+                    error.add_note("They are kept and count. To try again, give another study_name, or more n_trials.")
+                raise
             self._publish(store, kept, space)
         self._require_a_result()
         if self.refit:
@@ -609,7 +615,8 @@ class OptunaSearchCV(BaseSearchCV):
         Returns
         -------
         search : OptunaSearchCV
-            With ``cv_results_``, ``top_n_``, ``best_params_`` and the like, and no ``best_estimator_``.
+            With ``cv_results_``, ``top_n_``, ``best_params_`` and the like, and no ``best_estimator_``; with
+            ``n_trials=search.n_trials_``, `fit` fits that one and tries nothing more.
 
         Raises
         ------
@@ -634,8 +641,8 @@ class OptunaSearchCV(BaseSearchCV):
         """
         search = cls(estimator, param_distributions, storage=storage, study_name=study_name, **params)
         complaints = [complaint for _, complaint in _request.parameter_complaints(search)]
-        if study_name is None:
-            complaints.append("study_name=None: say which study.")
+        if not study_name and not complaints:
+            complaints.append(f"study_name={study_name!r}: say which study.")
         if complaints:
             raise InvalidRequestError(complaints)
         store = open_existing(open_storage(search.storage, to_read=True), study_name)

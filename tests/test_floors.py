@@ -1,6 +1,7 @@
 """Imports go down the floors of the house only, and private names of other libraries come through one door."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,21 @@ def test_imports_go_down_only(module: str) -> None:
             continue
         target = name if source == "optuna_search" else source.partition(".")[2]
         assert FLOOR[target] < FLOOR[module] or module == "__init__", f"{module} imports {target}"
+
+
+OWN = {
+    name
+    for path in PACKAGE.glob("*.py")
+    for name in re.findall(r"(?:def|class|self\.|made\.|^    |^) ?(_\w+)", path.read_text(), re.MULTILINE)
+}
+
+
+@pytest.mark.parametrize("module", sorted(set(FLOOR) - {"_compat"}))
+def test_private_attributes_of_other_libraries_are_reached_through_it_too(module: str) -> None:
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            # What a class inherits is its own.
+            assert node.attr in OWN or ast.unparse(node.value) in ("self", "cls"), ast.unparse(node)
 
 
 @pytest.mark.parametrize("module", sorted(set(FLOOR) - {"_compat"}))
