@@ -37,6 +37,7 @@ __all__ = [
     "backend_url",
     "call_callbacks",
     "check_method_params",
+    "check_refit",
     "check_scoring",
     "constraint_complaint",
     "fit_and_score",
@@ -108,6 +109,11 @@ def constraint_complaint(constraints: dict[str, Any], name: str, value: Any, cal
 def check_scoring(search: Any) -> None:
     """Have scikit-learn look at the scoring of a search and raise what it has to say."""
     search._get_scorers()
+
+
+def check_refit(search: Any, scores: Mapping[str, float]) -> None:
+    """Have scikit-learn compare `refit` with the metrics there are, and raise what it has to say."""
+    search._check_refit_for_multimetric(scores)
 
 
 def published_scorer(scorers: Any) -> Any:

@@ -105,8 +105,7 @@ class Sampling:
         # Another seed than the sampler's: a random sampler's own numbers would all be known already.
         self._random = RandomSampler(seed=None if seed is None else (seed + 1) % 2**32)
         self._known: dict[str, float | None] = {}  # candidate -> its score; None while in the air or failed
-        self._shadows: dict[int, int] = {}  # number of a trial in the air -> its number in the shadow study
-        self._keys: dict[int, str] = {}
+        self._flying: dict[int, tuple[int, str]] = {}  # trial in the air -> its number in the shadow study, candidate
         self._first: deque[Mapping[str, Stored]] = deque()
         self._visited: set[frozenset[tuple[str, Stored]]] = set()
         self._drawn: tuple[Trial, Candidate] | None = None
@@ -237,16 +236,16 @@ class Sampling:
     def claimed(self, candidate: Candidate, number: int) -> None:
         """Note that what was drawn last is in the air."""
         assert self._drawn is not None
-        self._shadows[number] = self._drawn[0].number
-        self._keys[number] = candidate.key
+        self._flying[number] = (self._drawn[0].number, candidate.key)
         self._known[candidate.key] = None
         self._drawn = None
 
     def finished(self, number: int, value: float | None) -> None:
         """Tell the sampler how a trial ended."""
-        self._known[self._keys[number]] = value
+        shadow, key = self._flying.pop(number)
+        self._known[key] = value
         with quiet_optuna():
-            self._tell(self._shadows.pop(number), value)
+            self._tell(shadow, value)
 
     def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
         """Have the sampler learn from what is there already."""

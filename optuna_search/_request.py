@@ -21,7 +21,7 @@ from optuna_search._compat import SEARCH_CONSTRAINTS, Interval, ahead, check_sco
 from optuna_search._dimensions import example
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
-from optuna_search.exceptions import InvalidRequestError, OptunaSearchWarning, SpaceError
+from optuna_search.exceptions import InvalidRequestError, SpaceError
 
 #: How many trials a search runs when nothing says how many and it is not a grid.
 DEFAULT_N_TRIALS = 50
@@ -253,49 +253,6 @@ def _refuse_what_comes_later(search: Any) -> None:
 
 def _differs(value: Any, default: Any) -> bool:
     return value is not default and not (np.ndim(value) == 0 and bool(value == default))
-
-
-def check_splits(splits: Sequence[tuple[Any, Any]], n_samples: int) -> None:
-    """Refuse folds that cannot be run, and warn of those that test on what was trained on.
-
-    Raises
-    ------
-    InvalidRequestError
-        If a part of a fold is empty, or points outside of the data.
-    """
-    complaints, overlapping = [], []
-    for fold, parts in enumerate(splits):
-        marks = []
-        for name, given in zip(("training", "test"), parts, strict=True):
-            part = _indices(given)
-            if part.size == 0:
-                # Some splitters make an empty test part where groups run out; it has no score, and no list means it.
-                if name == "training" or np.asarray(given).dtype.kind not in "iu":
-                    complaints.append(f"cv: the {name} part of fold {fold} is empty.")
-            elif part.min() < -n_samples or part.max() >= n_samples:
-                complaints.append(
-                    f"cv: the {name} part of fold {fold} has indices from {part.min()} to {part.max()}; "
-                    f"there are {n_samples} samples."
-                )
-            else:
-                mark = np.zeros(n_samples, dtype=bool)
-                mark[part] = True
-                marks.append(mark)
-        if len(marks) == 2 and (marks[0] & marks[1]).any():
-            overlapping.append(str(fold))
-    if complaints:
-        raise InvalidRequestError(complaints)
-    if overlapping:
-        warnings.warn(
-            f"cv: fold(s) {', '.join(overlapping)} test on samples that they were trained on, so scores are too good.",
-            OptunaSearchWarning,
-            stacklevel=2,
-        )
-
-
-def _indices(part: Any) -> np.ndarray:
-    array = np.asarray(part)
-    return np.flatnonzero(array) if array.dtype == bool else array.astype(np.int64)
 
 
 # --- decisions ------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import copy
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,20 +11,16 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage
-from sklearn.base import clone, is_classifier
-from sklearn.model_selection import check_cv
+from sklearn.base import clone
 from sklearn.utils import indexable
 
-from optuna_search import _request
+from optuna_search import _measure, _request
 from optuna_search._compat import (
-    INCONSISTENT_SPLITS,
     BaseSearchCV,
-    call_callbacks,
     check_method_params,
     fit_context,
     fold_context,
     listener,
-    num_samples,
     published_scorer,
     root_context,
     storage_of,
@@ -32,11 +28,10 @@ from optuna_search._compat import (
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
-from optuna_search._record import CLAIM, Fold, Record, is_alive
+from optuna_search._record import CLAIM, is_alive
 from optuna_search._results import (
     Leaderboard,
     Row,
-    Verdict,
     cv_results,
     is_multimetric,
     metrics_of,
@@ -60,7 +55,7 @@ from optuna_search._store import (
 from optuna_search._tokens import plain, token
 from optuna_search._url import protect
 from optuna_search._workers import open_workers
-from optuna_search.callbacks import Progress
+from optuna_search.callbacks import Progress, watching
 from optuna_search.exceptions import InvalidRequestError, NoResultError
 
 #: The attributes of a fitted search that are not for its users.
@@ -335,7 +330,7 @@ class OptunaSearchCV(BaseSearchCV):
         context = root_context(self, max_subtasks=1 + (self.refit is not False))
         context.call_on_fit_task_begin(**about)
 
-        splits = self._split(X, y, routed)
+        splits = _measure.split(self, X, y, routed.splitter.split)
         evaluation = Evaluation(
             clone(self.estimator), X, y, splits, scorers, routed.estimator.fit, routed.scorer.score,
             self.error_score, self.return_train_score, self.verbose, listener(self, context),
@@ -352,12 +347,7 @@ class OptunaSearchCV(BaseSearchCV):
                     self._publish(store, store.kept(), space)
                 raise
             kept = store.kept()
-            try:
-                report_failed_fits([k.record for k in kept], self.error_score)
-            except ValueError as error:
-                if self.study_name is not None:
-                    error.add_note("They are kept and count. To try again, give another study_name, or more n_trials.")
-                raise
+            self._report_failed_fits(kept)
             self._publish(store, kept, space)
         self._require_a_result()
         if self.refit:
@@ -373,41 +363,6 @@ class OptunaSearchCV(BaseSearchCV):
             if name in _HIDDEN or (name.endswith("_") and not name.startswith("_")):
                 delattr(self, name)
 
-    def _split(self, X: Any, y: Any, routed: Any) -> list[tuple[Any, Any]]:
-        """Return the indices of every fold; the splitter is asked once, however many trials there are."""
-        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        n_splits = cv.get_n_splits(X, y, **routed.splitter.split)
-        splits = list(cv.split(X, y, **routed.splitter.split))
-        if len(splits) != n_splits:
-            raise ValueError(INCONSISTENT_SPLITS.format(n_splits, len(splits)))
-        if not splits:
-            raise ValueError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
-        _request.check_splits(splits, num_samples(X))
-        return splits
-
-    def _objective(self) -> str | None:
-        """Return the metric that is pursued, as far as it is known before the first score."""
-        if self.scoring is None or isinstance(self.scoring, str):
-            return "score"
-        if self.objectives:
-            return str(self.objectives[0])
-        if isinstance(self.refit, str):
-            return self.refit
-        return None if callable(self.scoring) else str(next(iter(self.scoring)))
-
-    def _metric_of(self, fold: Fold) -> str:
-        """Return the metric that is pursued, from a fold with scores."""
-        if not fold.multimetric:
-            return "score"
-        if callable(self.scoring):  # what it gives is known only now
-            self._check_refit_for_multimetric(fold.test)
-        metric = self._objective() or next(iter(fold.test))
-        if metric not in fold.test:
-            raise InvalidRequestError(
-                f"objectives={self.objectives!r} is not a metric of scoring; there are {', '.join(fold.test)}."
-            )
-        return metric
-
     def _open(self, evaluation: Evaluation, routed: Any, space: AnySpace) -> Store:
         """Open the study: a new one, or the one of this name if it was measured on the same."""
         described = {f"{step}.{name}": value for step, part in (
@@ -415,7 +370,7 @@ class OptunaSearchCV(BaseSearchCV):
         ) for name, value in part.items()}  # fmt: skip
         found = fingerprint(
             X=evaluation.X, y=evaluation.y, metadata=described, splits=evaluation.splits, scoring=self.scoring,
-            error_score=self.error_score, objective=self._objective() or "the first metric",
+            error_score=self.error_score, objective=_measure.objective_of(self) or "the first metric",
             estimator=self.estimator, space=space,
         )  # fmt: skip
         name = self.study_name or unique_name(short_name(self.estimator))
@@ -439,9 +394,11 @@ class OptunaSearchCV(BaseSearchCV):
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
         progress = self._progress(kept, budget.n_trials)
+        watch = watching(progress, _request.callbacks_of(self), store.study)
+        metric_of = functools.partial(_measure.metric_of, self)
         engine = Engine(
-            store, proposals, evaluation.n_splits, budget, self._metric_of, self._error_score,
-            lambda task_id: fold_context(search_context, task_id), self._watch(store, progress),
+            store, proposals, evaluation.n_splits, budget, metric_of, self._error_score,
+            lambda task_id: fold_context(search_context, task_id), watch,
         )  # fmt: skip
         engine.take_in({keys[k.trial.number]: k.record for k in kept}, len(kept))
         try:
@@ -464,25 +421,16 @@ class OptunaSearchCV(BaseSearchCV):
         failed = len(kept) - len(values)
         return Progress(self.verbose, short_name(self.estimator), total, len(kept), failed, max(values, default=None))
 
-    def _watch(self, store: Store, progress: Progress) -> Any:
-        callbacks = _request.callbacks_of(self)
-
-        def watch(number: int, trial_id: int, verdict: Verdict, record: Record) -> bool:
-            seconds = sum(fold.fit_time + fold.score_time for fold in record.run)
-            progress.update(number, verdict, record.params, seconds)
-            if not callbacks:
-                return False
-            trial = copy.deepcopy(store.storage.get_trial(trial_id))
-
-            def call() -> None:
-                for callback in callbacks:
-                    callback(store.study, trial)
-
-            return call_callbacks(store.study, call)
-
-        return watch
-
     # --- after the last one ---
+
+    def _report_failed_fits(self, kept: Sequence[Kept]) -> None:
+        """Warn of fits that failed; where all did, say how to try again what a study keeps."""
+        try:
+            report_failed_fits([k.record for k in kept], self.error_score)
+        except ValueError as error:
+            if self.study_name is not None:
+                error.add_note("They are kept and count. To try again, give another study_name, or more n_trials.")
+            raise
 
     def _publish(
         self, store: Store, kept: Sequence[Kept], space: AnySpace | None,
@@ -512,7 +460,7 @@ class OptunaSearchCV(BaseSearchCV):
             metrics = metrics_of(records)
             metric = objective if objective in metrics else metrics[0]
         else:
-            metric = self._metric_of(scored)
+            metric = _measure.metric_of(self, scored)
         self._metric = self.refit if self.multimetric_ and isinstance(self.refit, str) else metric
         if self.refit or not self.multimetric_:
             self.best_index_ = self._select_best_index(self.refit, self._metric, results)

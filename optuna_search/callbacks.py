@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
+import copy
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import optuna
+
+from optuna_search._compat import call_callbacks, storage_of
+from optuna_search._record import Record
 from optuna_search._results import Verdict
 
 __all__: list[str] = []
+
+
+def watching(
+    progress: Progress,
+    callbacks: Sequence[Callable[[optuna.Study, optuna.trial.FrozenTrial], Any]],
+    study: optuna.Study,
+) -> Callable[[int, int, Verdict, Record], bool]:
+    """Return what is called after each trial: it shows it, passes it on, and says whether to stop.
+
+    Parameters
+    ----------
+    progress : Progress
+        What shows it.
+    callbacks : sequence of callable
+        Called with the study and a copy of the trial.
+    study : optuna.Study
+        That is kept.
+    """
+    storage = storage_of(study)
+
+    def watch(number: int, trial_id: int, verdict: Verdict, record: Record) -> bool:
+        seconds = sum(fold.fit_time + fold.score_time for fold in record.run)
+        progress.update(number, verdict, record.params, seconds)
+        if not callbacks:
+            return False
+        trial = copy.deepcopy(storage.get_trial(trial_id))
+
+        def call() -> None:
+            for callback in callbacks:
+                callback(study, trial)
+
+        return call_callbacks(study, call)
+
+    return watch
 
 
 class Progress:
