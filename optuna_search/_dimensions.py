@@ -276,9 +276,10 @@ class Quantiles:
         """
         bounds = self.distribution
         assert isinstance(bounds, FloatDistribution)
-        below, upto = self.frozen.cdf(values - 1), self.frozen.cdf(values)
-        middles = np.clip((below + upto) / 2, bounds.low, bounds.high)
-        return np.where((upto > below) & (self.frozen.ppf(middles) == values), middles, np.nan)
+        with np.errstate(all="ignore"):  # far out in the tails some functions of scipy have trouble with zeros
+            below, upto = self.frozen.cdf(values - 1), self.frozen.cdf(values)
+            middles = np.clip((below + upto) / 2, bounds.low, bounds.high)
+            return np.where((upto > below) & (self.frozen.ppf(middles) == values), middles, np.nan)
 
     def describe(self) -> str:
         """Return the distribution as it is written in code."""
