@@ -11,12 +11,13 @@ One thread owns the study and the sampler. Workers know neither.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from optuna_search._evaluate import Task
 from optuna_search._propose import Proposals
@@ -150,7 +151,7 @@ class Engine:
         """Return how many folds go into one task: enough to be worth sending, and few towards the end."""
         if workers.n_workers == 1 or not self._seconds:
             return 1
-        worth = round(TASK_SECONDS / max(statistics.median(self._seconds), 1e-6))
+        worth = round(TASK_SECONDS / max(float(np.median(self._seconds)), 1e-6))
         left = sum(len(flight.waiting) for flight in self._flights.values())
         if self.budget.n_trials is not None:
             left += max(0, self.budget.n_trials - self._counted - len(self._flights)) * self.n_splits
