@@ -35,6 +35,10 @@ TAIL = 1e-6
 LARGEST_WHOLE = 2**53
 #: A stepped range or a discrete distribution with more values than this counts as infinite.
 MAX_OPTIONS = 1_000_000
+#: The same for a discrete distribution without bounds, of which everything between its far tails is counted.
+MAX_ENDLESS = 1_000
+#: Steps of quantiles that are smaller than this belong to no value any more: floats near 1 are that far apart.
+SMALLEST_STEP = 1e-15
 
 
 class named(Sequence[Any]):
@@ -258,15 +262,22 @@ class Quantiles:
 
     def options(self) -> Sequence[Stored] | None:
         """Return the quantile of every value of a discrete distribution that can be drawn."""
-        if not self.discrete:
+        if not self.discrete or (values := self._values()) is None:
             return None
-        bounds = self.distribution
-        assert isinstance(bounds, FloatDistribution)
-        low, high = self.value(bounds.low), self.value(bounds.high)
-        if high - low > MAX_OPTIONS:
-            return None
-        quantiles = self._middles(np.arange(low, high + 1))
-        return [float(quantile) for quantile in quantiles[~np.isnan(quantiles)]]
+        quantiles = self._middles(values)
+        return [float(quantile) for quantile in quantiles[~np.isnan(quantiles)]] or None
+
+    def _values(self) -> np.ndarray | None:
+        """Return the whole numbers among which all are that can be drawn; None where they are too many."""
+        low, high = self.frozen.support()
+        if math.isfinite(low) and math.isfinite(high):
+            return np.arange(int(low), int(high) + 1) if high - low <= MAX_OPTIONS else None
+        first = int(low) if math.isfinite(low) else int(self.frozen.median()) - MAX_ENDLESS // 2
+        last = first + MAX_ENDLESS
+        # Two values of the distribution function tell whether the tails lie within; a search for its quantiles may
+        # take for ever where a tail is heavy.
+        within = self.frozen.cdf(first - 1) <= TAIL and self.frozen.cdf(last) >= 1 - TAIL
+        return np.arange(first, last + 1) if within else None
 
     def _middles(self, values: np.ndarray) -> np.ndarray:
         """Return the middle of each value's step of quantiles, so that no rounding moves it to a neighbour.
@@ -278,8 +289,8 @@ class Quantiles:
         assert isinstance(bounds, FloatDistribution)
         with np.errstate(all="ignore"):  # far out in the tails some functions of scipy have trouble with zeros
             below, upto = self.frozen.cdf(values - 1), self.frozen.cdf(values)
-            middles = np.clip((below + upto) / 2, bounds.low, bounds.high)
-            return np.where((upto > below) & (self.frozen.ppf(middles) == values), middles, np.nan)
+            low, high = np.maximum(below, bounds.low), np.minimum(upto, bounds.high)
+            return np.where(high - low > SMALLEST_STEP, (low + high) / 2, np.nan)
 
     def describe(self) -> str:
         """Return the distribution as it is written in code."""
@@ -394,6 +405,8 @@ def _location(frozen: Any) -> float:
 
 def example(dim: Dimension) -> Stored:
     """Return some stored value of a dimension, to see what a space leads to."""
+    if isinstance(dim, Quantiles):
+        return 0.5
     if options := dim.options():
         return options[0]
     bounds = dim.distribution

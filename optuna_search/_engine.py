@@ -213,7 +213,9 @@ class Engine:
                 del self._flights[task.trial]
             raise
         for split, fold in zip(task.folds, folds, strict=True):
-            if fold is not None:
+            if fold is None:  # by the worker's clock the time is up
+                self._stopped = True
+            else:
                 flight.folds[split] = fold
                 self._seconds.append(fold.fit_time + fold.score_time)
         if flight.landed:

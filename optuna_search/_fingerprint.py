@@ -28,7 +28,9 @@ DATA = ("X", "y", "metadata")
 _was: dict[str, str] = {}
 #: Up to this many columns of a data frame are listed one by one, so that a difference can name its column.
 MAX_COLUMNS = 100
-#: Parameters of scikit-learn's estimators, of whatever kind, on which no score depends.
+#: Where the types come from whose objects say all there is: dates and times, decimals, and the like.
+TELLING = ("datetime", "decimal", "fractions", "uuid", "pandas")
+#: Parameters of scikit-learn's own estimators, of whatever kind, on which no score depends.
 WITHOUT_EFFECT = ("memory", "n_jobs", "verbose")
 
 
@@ -114,10 +116,11 @@ def in_use(scoring: Any, estimator: Any, space: DescribedSpace) -> Iterator[None
     try:
         yield
     finally:
-        for name, now in _leaves(_describe_code(scoring, estimator, space)):
-            head, hashed, _ = now.rpartition(" #")
-            if hashed and name in before and before[name].rpartition(" #")[0] == head:
-                _was[now] = before[name]
+        with contextlib.suppress(Exception):  # whatever the search came to is more than this
+            for name, now in _leaves(_describe_code(scoring, estimator, space)):
+                head, hashed, _ = now.rpartition(" #")
+                if hashed and name in before and before[name].rpartition(" #")[0] == head:
+                    _was[now] = before[name]
 
 
 def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -218,11 +221,15 @@ def describe_estimator(estimator: Any, pinned: set[str] = frozenset()) -> dict[s
         # A step that is replaced takes its own parameters with it.
         if name in pinned or any(name.startswith(f"{step}__") for step in pinned):
             continue
-        if name.rpartition("__")[2] in WITHOUT_EFFECT:
+        prefix, _, last = name.rpartition("__")
+        if last in WITHOUT_EFFECT and _is_of_scikit_learn(params.get(prefix, estimator)):
             continue
-        prefix = name.rpartition("__")[0]
         described[name] = _describe_param(value, prefix + "__" if prefix else "", set(params))
     return described
+
+
+def _is_of_scikit_learn(estimator: Any) -> bool:
+    return type(estimator).__module__.partition(".")[0] == "sklearn"
 
 
 def _describe_param(value: Any, prefix: str, listed: set[str]) -> str:
@@ -291,6 +298,8 @@ def _text_of(value: Any) -> str:
     """Return a text that is the same for the same value only."""
     if isinstance(value, str):
         return value
+    if type(value).__module__.partition(".")[0] in TELLING and not hasattr(value, "__array__"):
+        return repr(value)
     made = token(value)
     if made.exact:
         return f"{type(value).__name__} {made.text}"

@@ -342,16 +342,16 @@ class OptunaSearchCV(BaseSearchCV):
             try:
                 self._search(store, space, evaluation, context, started)
             except KeyboardInterrupt as interrupt:
-                interrupt.add_note(store.what_is_kept())
-                with contextlib.suppress(Exception):  # nothing that a refit function has to say comes before this
+                with contextlib.suppress(Exception):  # nothing that a storage or a refit has to say comes before this
+                    interrupt.add_note(store.what_is_kept())
                     self._publish(store, store.kept(), space)
                 raise
             kept = store.kept()
             self._report_failed_fits(kept)
             self._publish(store, kept, space)
-        self._require_a_result()
-        if self.refit:
-            self._refit(X, y, routed.estimator.fit, context, about)
+            self._require_a_result()
+            if self.refit:
+                self._refit(X, y, routed.estimator.fit, context, about)
         context.call_on_fit_task_end(**about)
         return self
 

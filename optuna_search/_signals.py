@@ -29,23 +29,23 @@ def tidied_up_on_sigterm() -> Iterator[None]:
     if not _in_main_thread() or signal.getsignal(signal.SIGTERM) != usual:
         yield
         return
-    process = os.getpid()
+    process, asked = os.getpid(), []
 
     def leave(number: int, frame: FrameType | None) -> None:
         # A second one, while things are tidied up, ends the process at once.
         signal.signal(signal.SIGTERM, usual)
         if os.getpid() != process:  # a fork of ours has the handler too, and nothing to tidy up
             signal.raise_signal(signal.SIGTERM)
+        asked.append(number)
         raise _Terminated
 
     signal.signal(signal.SIGTERM, leave)
     try:
         yield
-    except _Terminated:
-        signal.signal(signal.SIGTERM, usual)
-        signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, usual)
+        if asked:  # also where some code has swallowed the exception
+            signal.raise_signal(signal.SIGTERM)
 
 
 @contextlib.contextmanager

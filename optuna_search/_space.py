@@ -304,7 +304,7 @@ class FunctionSpace:
 
     @property
     def _name(self) -> str:
-        return getattr(self.function, "__qualname__", repr(self.function))
+        return getattr(self.function, "__qualname__", None) or token(self.function).text
 
     def describe(self) -> Any:
         """Return the name of the function and a hash of its code, whatever its comments and layout."""

@@ -30,9 +30,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna_search import _owner, _record
 from optuna_search._compat import quiet_optuna, storage_id, trial_number
 from optuna_search._fingerprint import differences
-from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, Record
+from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, Record, is_alive
 from optuna_search._space import AnySpace, Candidate
-from optuna_search._tokens import plain
+from optuna_search._tokens import plain, token
 from optuna_search.exceptions import ForeignTrialsWarning, SpaceError, StorageError, StudyMismatchError, VersionWarning
 
 ABANDONED = "abandoned"
@@ -126,16 +126,19 @@ class Store:
     def params_of(self, kept: Kept, space: AnySpace | None) -> dict[str, Any]:
         """Return what the estimator got; without a space, objects are their tokens.
 
-        The record has the last word: a function may give something else each time that it is called.
+        The record has the last word on numbers, texts and the like: a function may give others each time that it
+        is called. An object is the one that the space gives today.
         """
         if kept.trial.number in self._claimed:
             return self._claimed[kept.trial.number]
         given = None if space is None else candidate_of(kept.trial, space)
 
         def value(name: str, recorded: Any) -> Any:
-            if given is not None and given.kept.get(name) == recorded:
+            data = plain(recorded) if isinstance(recorded, str) else recorded
+            is_object = isinstance(recorded, str) and token(data).text != recorded
+            if given is not None and name in given.params and (is_object or given.kept[name] == recorded):
                 return given.params[name]
-            return plain(recorded) if isinstance(recorded, str) else recorded
+            return data
 
         return {name: value(name, recorded) for name, recorded in kept.record.params.items()}
 
@@ -171,13 +174,6 @@ class Store:
     def kept(self) -> list[Kept]:
         """Return every finished trial that counts, in trial order."""
         return kept_of(self.trials())
-
-    def has_scores(self) -> bool:
-        """Whether something was measured or is being measured: whether not every trial was one of ours, given up."""
-        return any(
-            trial.state != TrialState.FAIL or RECORD in trial.user_attrs or CLAIM not in trial.user_attrs
-            for trial in self.trials()
-        )
 
     def what_is_kept(self) -> str:
         """Return in one sentence what there is when a search did not come to its end."""
@@ -236,17 +232,15 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
             store = Store(storage, study_name)
     attrs = _first_word(store)
     if attrs or store.trials():
-        old = header_of(study_name, attrs)
-        if store.has_scores():
-            check_same(study_name, old, header)
-            return store
-    elif store.study.directions != [StudyDirection.MAXIMIZE]:
+        check_same(study_name, header_of(study_name, attrs), header, is_measured=any(map(is_alive, store.trials())))
+        return store
+    if store.study.directions != [StudyDirection.MAXIMIZE]:
         raise StorageError(
             f"study_name={study_name!r} is an empty study that goes another way "
             f"({', '.join(d.name.lower() for d in store.study.directions)}); scores are maximised. "
             "Choose another study_name."
         )
-    # Whoever made it was killed, or stopped by a mistake, before anything was measured.
+    # Whoever made it was killed before the first word.
     storage.set_study_user_attr(store.study_id, RECORD, header.encode())
     return store
 
@@ -279,8 +273,13 @@ def open_existing(storage: BaseStorage, study_name: str) -> Store:
     return store
 
 
-def check_same(study_name: str, old: Mapping[str, Any], new: Header) -> None:
+def check_same(study_name: str, old: Mapping[str, Any], new: Header, *, is_measured: bool = True) -> None:
     """Refuse to mix scores that were measured on different things; warn of other versions.
+
+    Parameters
+    ----------
+    is_measured : bool
+        Whether the study has any trial that came to its end or is on its way.
 
     Raises
     ------
@@ -292,7 +291,8 @@ def check_same(study_name: str, old: Mapping[str, Any], new: Header) -> None:
         lines = "\n".join(f"  - {line}" for line in found)
         raise StudyMismatchError(
             f"study_name={study_name!r} was measured on something else, and scores are never mixed:\n{lines}\n"
-            + _advice(found),
+            + _advice(found)
+            + ("" if is_measured else f" Or delete this one, which holds no score: {_deletion(study_name)}."),
             found,
         )
     changed = list(differences(old.get("versions", {}), dict(new.versions)))
@@ -318,6 +318,10 @@ def _advice(found: list[str]) -> str:
             "If the data are split at random before, give that a random_state, so that every run has the same."
         )
     return advice
+
+
+def _deletion(study_name: str) -> str:
+    return f"optuna.delete_study(study_name={study_name!r}, storage=...)"
 
 
 def unique_name(estimator_name: str) -> str:

@@ -14,7 +14,9 @@ import functools
 import hashlib
 import inspect
 import json
+import os
 import re
+import sysconfig
 import textwrap
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +34,7 @@ _RESERVED = {"None", "True", "False", "nan", "inf"}
 # A string stands for itself if it cannot be taken for the token of anything else: no brackets, no quotes,
 # not a number, not one of the reserved words.
 _WORD = re.compile(r"[^\W\d](?:[\w .,/:+\-%=@]*[\w.,/:+\-%=@])?")
+_STANDARD_LIBRARY = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -226,7 +229,10 @@ def code_token(value: Any) -> str:
     That is the code of the user's functions and the state of objects without a telling text, wherever in the
     value they are. The functions of installed packages are left alone: their versions are kept elsewhere.
     """
-    return _code_token(value, {})
+    try:
+        return _code_token(value, {})
+    except RecursionError:  # functions that call each other hundreds of levels deep
+        return token(value).text
 
 
 def code_digest(function: Callable[..., Any]) -> str:
@@ -269,9 +275,9 @@ def _hidden(value: Any, seen: dict[int, Any]) -> Iterator[str]:
     elif is_estimator(value):
         parts = list(params_of(value).values())
     elif not isinstance(value, type | types.ModuleType) and not token(value).exact and hasattr(value, "__dict__"):
-        if hasattr(value, "__array__"):  # a frame shows only some of its rows
-            yield token(np.asarray(value)).text
-        else:
+        try:
+            yield token(np.asarray(value.__array__())).text  # a frame shows only some of its rows
+        except Exception:
             parts = [inspect.getattr_static(type(value), "__call__", None), *vars(value).values()]
             yield from (f"{name}={token(part).text}" for name, part in vars(value).items())
     for part in parts:
@@ -279,7 +285,8 @@ def _hidden(value: Any, seen: dict[int, Any]) -> Iterator[str]:
 
 
 def _is_installed(function: types.FunctionType) -> bool:
-    return "site-packages" in function.__code__.co_filename
+    file = function.__code__.co_filename
+    return "site-packages" in file or "dist-packages" in file or file.startswith(_STANDARD_LIBRARY)
 
 
 def _code_digest(function: Callable[..., Any], seen: dict[int, Any]) -> str:
@@ -308,21 +315,30 @@ def _closed_over(function: Callable[..., Any]) -> Iterator[Any]:
 
 
 def _globals(code: types.CodeType, known: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the global values that code reads, by name: the user's own functions, and data that their text tells.
+    """Return the global values that code reads, by name: the user's own functions, numbers, texts, and arrays.
 
-    Modules, classes and objects that change by themselves (a logger, a cache) are left out.
+    What changes by itself is left out: names that the code assigns to, and objects and containers (a logger, a
+    cache, a list of notes). So are texts that name a place, which may be another one in the next run.
     """
-    read = {name: known[name] for name in sorted(_global_names(code)) if name in known}
-    return [
-        (name, value)
-        for name, value in read.items()
-        if (not _is_installed(value) if isinstance(value, types.FunctionType) else token(value).exact)
-    ]
+    names = _global_names(code, "LOAD_GLOBAL") - _global_names(code, "STORE_GLOBAL")
+    return [(name, known[name]) for name in sorted(names) if name in known and _is_setting(known[name])]
 
 
-def _global_names(code: types.CodeType) -> set[str]:
-    names = {step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
-    return names.union(*(_global_names(c) for c in code.co_consts if isinstance(c, types.CodeType)))
+def _is_setting(value: Any) -> bool:
+    if isinstance(value, types.FunctionType):
+        return not _is_installed(value)
+    if type(value) is tuple:
+        return all(map(_is_setting, value))
+    if type(value) is str:
+        return os.sep not in value
+    return (
+        value is None or type(value) in (bool, int, float, complex, bytes, np.ndarray) or isinstance(value, np.number)
+    )
+
+
+def _global_names(code: types.CodeType, operation: str) -> set[str]:
+    names = {step.argval for step in dis.get_instructions(code) if step.opname == operation}
+    return names.union(*(_global_names(c, operation) for c in code.co_consts if isinstance(c, types.CodeType)))
 
 
 def _constants(code: types.CodeType) -> list[Any]:

@@ -26,6 +26,7 @@ from optuna.samplers import CmaEsSampler, NSGAIISampler, QMCSampler, RandomSampl
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, make_scorer
@@ -803,6 +804,14 @@ def test_a_class_of_the_same_name_elsewhere_is_another_one(wrap):
     mismatch(*(search(space, model) for model in models), expected)
 
 
+class Refuses:
+    def __getattr__(self, name):
+        raise RuntimeError("outside of the application")
+
+    def __repr__(self):
+        raise RuntimeError("outside of the application")
+
+
 def weighted(true, predicted, function=None, weight=1):
     return weight * float(np.mean(true == predicted))
 
@@ -896,15 +905,34 @@ class TestFunctions:
             ({"LIMIT": 1, "other": 1}, {"LIMIT": 1, "other": 2}, False),
             ({"LIMIT": 1, "np": np}, {"LIMIT": 1, "np": os}, False),
             ({"LIMIT": logging.getLogger("a")}, {"LIMIT": logging.getLogger("b")}, False),
+            ({"LIMIT": ("macro", 1)}, {"LIMIT": ("macro", 2)}, True),
+            ({"LIMIT": "/tmp/run-1"}, {"LIMIT": "/tmp/run-2"}, False),
+            ({"LIMIT": [1]}, {"LIMIT": [1, 2]}, False),
+            ({"COUNT": 1}, {"COUNT": 2}, False),
+            ({"LIMIT": np.random.default_rng(0)}, {"LIMIT": np.random.default_rng(1)}, False),
+            ({"LIMIT": Refuses()}, {"LIMIT": Refuses()}, False),
         ],
-        ids=["a number", "an array", "one that it does not read", "a module", "a logger"],
+        ids=[
+            "a number",
+            "an array",
+            "one that it does not read",
+            "a module",
+            "a logger",
+            "a tuple",
+            "a place",
+            "a list of notes",
+            "one that it counts with",
+            "a generator",
+            "an object that cannot be looked at",
+        ],
     )
     def test_the_globals_that_it_reads_matter(self, before, after, matters):
-        source = "def f(estimator, X, y):\n    np, LIMIT\n    return -estimator.x\n"
+        source = "def f(estimator, X, y):\n    global COUNT\n    np, LIMIT\n    COUNT += 1\n    return -estimator.x\n"
         storage = InMemoryStorage()
         how = {"storage": storage, "study_name": "s"}
-        search(scoring=self.made(source, **{"np": 0} | before), **how).fit(X, Y)
-        again = search(scoring=self.made(source, **{"np": 0} | after), **how)
+        usual = {"np": 0, "LIMIT": 0, "COUNT": 0}
+        search(scoring=self.made(source, **usual | before), **how).fit(X, Y)
+        again = search(scoring=self.made(source, **usual | after), **how)
         with pytest.raises(StudyMismatchError, match="  - scoring: ") if matters else contextlib.nullcontext():
             again.fit(X, Y)
 
@@ -1101,16 +1129,42 @@ def test_long_texts_are_not_made_into_a_table_as_wide_as_the_longest():
 )
 def test_no_false_alarm_for_parameters_without_an_effect(change):
     storage = InMemoryStorage()
-    model = Pipeline([("scale", StandardScaler()), ("clf", KNeighborsVerbose())])
-    space = {"clf__n_neighbors": [1, 2, 3]}
+    model = Pipeline([("scale", StandardScaler()), ("clf", RandomForestClassifier(2, random_state=0))])
+    space = {"clf__max_depth": [1, 2, 3]}
     for one in (model, clone(model).set_params(**change)):
         assert search(space, one, storage=storage, study_name="s").fit(X, Y).n_trials_ == 3
+
+
+def test_a_parameter_of_such_a_name_in_another_kind_of_estimator_matters():
+    class Forgets(KNeighborsVerbose):
+        def __init__(self, n_neighbors=5, memory=3):
+            super().__init__(n_neighbors)
+            self.memory = memory
+
+    one, other = (search({"n_neighbors": [1, 2]}, Forgets(memory=m), n_trials=2) for m in (3, 4))
+    mismatch(one, other, r"  - estimator\.memory: the study has 3, given is 4")
 
 
 class KNeighborsVerbose(KNeighborsClassifier):
     def __init__(self, n_neighbors=5, n_jobs=None, verbose=0):
         super().__init__(n_neighbors, n_jobs=n_jobs)
         self.verbose = verbose
+
+
+CACHE = {}
+
+
+def squared(X):
+    return CACHE.setdefault(X.tobytes(), X**2)
+
+
+def test_no_false_alarm_for_a_transformer_with_a_cache():
+    storage = InMemoryStorage()
+    model = Pipeline([("square", FunctionTransformer(squared)), ("clf", LogisticRegression())])
+    made = search(LOGISTIC, model, storage=storage, study_name="{data}")
+    for _ in range(2):
+        cross_val_score(made, X, Y, cv=KFold(3, shuffle=True, random_state=0), error_score="raise")
+    assert [study.n_trials for study in optuna.get_all_study_summaries(storage)] == [3, 3, 3]
 
 
 def test_no_false_alarm_for_the_metric_by_its_own_name():
@@ -1149,18 +1203,40 @@ def test_one_choice_that_reads_like_two_is_another_space():
     )
 
 
-def test_a_study_in_which_nothing_was_measured_is_free():
-    storage = InMemoryStorage()
-
+def test_a_study_in_which_nothing_was_measured_may_be_deleted(kept_in):  # noqa: F811
     def broken(trial):
-        return {"y": trial.suggest_int("y", 1, 3)}
+        return {"y": trial.suggest_categorical("x", [1, 2, 3])}
 
+    how = {"storage": kept_in, "study_name": "s"}
     with pytest.raises(ValueError, match="Invalid parameter 'y'"):
-        search(broken, storage=storage, study_name="s").fit(X, Y)
-    fitted = search(storage=storage, study_name="s").fit(X, Y)
-    assert fitted.n_trials_ == 3
-    assert len(fitted.study_.trials) == 4
-    assert record_of(fitted.study_.user_attrs)[1]["fingerprint"]["space"] == {"x": "numbers from 0.0 to 6.0"}
+        search(broken, **how).fit(X, Y)
+    with pytest.raises(
+        StudyMismatchError, match=r"(?s)  - space.*Or delete this one, .*delete_study\(study_name='s', "
+    ):
+        search(**how).fit(X, Y)
+    search(study_name="t", storage=kept_in).fit(X, Y)
+    with pytest.raises(StudyMismatchError, match=r"^(?s:(?!delete_study).)*$"):
+        search({"x": [1]}, study_name="t", storage=kept_in).fit(X, Y)
+
+
+class Late(RandomSampler):
+    """Is long in drawing its first candidate."""
+
+    def infer_relative_search_space(self, study, trial):
+        if trial.number == 0:
+            time.sleep(0.5)
+        return super().infer_relative_search_space(study, trial)
+
+
+def test_a_study_whose_maker_has_not_begun_yet_is_its_own():
+    storage = InMemoryStorage()
+    one = threading.Thread(target=search(sampler=Late(), storage=storage, study_name="s").fit, args=(X, Y))
+    one.start()
+    time.sleep(0.2)
+    with pytest.raises(StudyMismatchError, match=r"  - X\.values: "):
+        search(storage=storage, study_name="s").fit(X + 1, Y)
+    one.join()
+    assert len(optuna.load_study(study_name="s", storage=storage).trials) == 3
 
 
 def test_two_that_start_at_once_do_not_mix(monkeypatch):

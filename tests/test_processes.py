@@ -26,7 +26,7 @@ import sqlalchemy
 import threadpoolctl
 from estimators import FailsOn, KnownScore, high, low
 from optuna.distributions import FloatDistribution
-from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
 from optuna.trial import TrialState, create_trial
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import StackingClassifier
@@ -358,6 +358,24 @@ def test_whenever_a_search_is_killed_the_next_run_makes_the_same_of_it(tmp_path)
         assert failures == [None, "ValueError: x=2 is bad in fit"], moment
 
 
+class Swallows(KnownScore):
+    """Is told to end in a fit, and does not listen."""
+
+    def fit(self, X, y=None):
+        try:  # noqa: SIM105
+            signal.raise_signal(signal.SIGTERM)
+        except:  # noqa: E722
+            pass
+        return super().fit(X, y)
+
+
+def run_swallowing(folder):
+    """Run a search whose estimator swallows whatever comes."""
+    made = search(estimator=Swallows(), n_trials=1, storage=f"{folder}/s.db", study_name="s", cv=[([0, 1], [2, 3])])
+    made.fit(X, Y)
+    print("not reached")
+
+
 class Pools(KnownScore):
     """Has processes of its own in a fit, and terminates them."""
 
@@ -530,6 +548,21 @@ class TestInterrupted:
         assert states[TrialState.COMPLETE] >= 4
         reasons = {t.user_attrs["failure"] for t in trials_of(storage) if t.state == TrialState.FAIL}
         assert reasons == {"stopped before its last fold"}
+
+    def test_sigterm_that_an_estimator_swallows_comes_in_the_end(self, tmp_path):
+        with driver("run_swallowing", tmp_path) as process:
+            _, errors = process.communicate(timeout=PATIENCE)
+            assert process.returncode == -signal.SIGTERM, errors
+        states = Counter(trial.state for trial in trials_of(tmp_path / "s.db"))
+        assert TrialState.RUNNING not in states
+
+    def test_ctrl_c_comes_through_where_the_storage_is_gone(self, monkeypatch):
+        def interrupt(study, trial):
+            monkeypatch.setattr(InMemoryStorage, "get_all_trials", lambda *args, **how: 1 / 0)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            search(callbacks=interrupt).fit(X, Y)
 
     def test_sigterm_is_left_to_a_handler_of_the_program(self):
         called = []

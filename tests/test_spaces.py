@@ -546,6 +546,34 @@ def test_the_far_tails_of_a_discrete_distribution_are_no_hindrance(frozen, sampl
     assert all(frozen.pmf(value) > 0 for value in values)
 
 
+@pytest.mark.parametrize(
+    "frozen",
+    [scipy.stats.zipf(2), scipy.stats.zipf(3), scipy.stats.yulesimon(3), scipy.stats.nbinom(0.1, 0.0001)],
+    ids=lambda frozen: f"{frozen.dist.name}{frozen.args}",
+)
+def test_a_heavy_tail_is_counted_up_to_some_point_if_at_all(frozen):
+    size = parse({"x": frozen}).size
+    assert size is None or size <= 1000
+    assert len(drawn(search({"x": frozen}, n_trials=3, sampler="random"))) == 3
+
+
+def test_a_distribution_of_one_value_is_one_candidate():
+    assert drawn(search({"x": scipy.stats.bernoulli(1.0)}, n_trials=5)) == [1]
+
+
+def test_an_object_that_a_callable_makes_anew_is_the_one_of_today(where):
+    """What cannot be had back from its name is made again, so that it can be fitted."""
+    numbers = itertools.count()
+
+    def space(trial):
+        return {"choice": SVC(C=1 + next(numbers)), "x": trial.suggest_float("x", 0, 1)}
+
+    first = search(space, n_trials=3, **where)
+    again = search(space, n_trials=3, refit=True, **where)
+    assert [p["x"] for p in again.cv_results_["params"]] == [p["x"] for p in first.cv_results_["params"]]
+    assert isinstance(again.best_estimator_.choice, SVC)
+
+
 def test_a_value_that_a_distribution_never_takes_is_no_point_to_try_first():
     for frozen, value in ((scipy.stats.expon(), -1.0), (scipy.stats.binom(4, 0.5), 5), (scipy.stats.poisson(1), 0.5)):
         with pytest.raises(
