@@ -297,7 +297,7 @@ def _array_digest(array: np.ndarray, length: int = 16) -> str:
 def _text_of(value: Any) -> str:
     """Return a text that is the same for the same value only."""
     if isinstance(value, str):
-        return value
+        return f"'{value}"  # nothing else begins with a quote
     if type(value).__module__.partition(".")[0] in TELLING and not hasattr(value, "__array__"):
         return repr(value)
     made = token(value)

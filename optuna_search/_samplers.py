@@ -68,8 +68,10 @@ def make(sampler: Any, seed: int | None, *, conditional: bool, continued: bool) 
 
 def seed_of(random_state: Any) -> int | None:
     """Return a seed from what scikit-learn calls a random state; None stays None."""
-    if random_state is None or isinstance(random_state, int | np.integer):
-        return random_state if random_state is None else int(random_state)
+    if random_state is None:
+        return None
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 

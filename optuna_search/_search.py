@@ -491,16 +491,17 @@ class OptunaSearchCV(BaseSearchCV):
     def _refit(self, X: Any, y: Any, fit_params: Mapping[str, Any], context: Any, about: dict[str, Any]) -> None:
         """Fit the best candidate on all data."""
         # The parameters are cloned as well: they may be estimators.
-        self.best_estimator_ = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         refit_context = context.subcontext(task_name="refit-with-best-params")
-        with refit_context.propagate_callback_context(self.best_estimator_):
+        with refit_context.propagate_callback_context(best):
             refit_context.call_on_fit_task_begin(**about)
             started = time.time()
             if y is not None:
-                self.best_estimator_.fit(X, y, **fit_params)
+                best.fit(X, y, **fit_params)
             else:
-                self.best_estimator_.fit(X, **fit_params)
+                best.fit(X, **fit_params)
             self.refit_time_ = time.time() - started
+        self.best_estimator_ = best  # only now: one that is interrupted in its fit is none
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
         refit_context.call_on_fit_task_end(**about)

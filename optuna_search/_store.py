@@ -289,10 +289,11 @@ def check_same(study_name: str, old: Mapping[str, Any], new: Header, *, is_measu
     found = list(differences(old["fingerprint"], new.fingerprint))
     if found:
         lines = "\n".join(f"  - {line}" for line in found)
+        deletion = f"optuna.delete_study(study_name={study_name!r}, storage=...)"
         raise StudyMismatchError(
             f"study_name={study_name!r} was measured on something else, and scores are never mixed:\n{lines}\n"
             + _advice(found)
-            + ("" if is_measured else f" Or delete this one, which holds no score: {_deletion(study_name)}."),
+            + ("" if is_measured else f" Or delete this one, which holds no score: {deletion}."),
             found,
         )
     changed = list(differences(old.get("versions", {}), dict(new.versions)))
@@ -318,10 +319,6 @@ def _advice(found: list[str]) -> str:
             "If the data are split at random before, give that a random_state, so that every run has the same."
         )
     return advice
-
-
-def _deletion(study_name: str) -> str:
-    return f"optuna.delete_study(study_name={study_name!r}, storage=...)"
 
 
 def unique_name(estimator_name: str) -> str:

@@ -235,18 +235,6 @@ def code_token(value: Any) -> str:
         return token(value).text
 
 
-def code_digest(function: Callable[..., Any]) -> str:
-    """Return a hash of what a function does: its code without comments and layout, and what that works with.
-
-    Parameters
-    ----------
-    function : callable
-        Where there is no source, for a lambda, which shares its lines with other code, and for a wrapper, the
-        compiled code is hashed; that changes with the version of Python.
-    """
-    return _code_digest(function, {})
-
-
 # What was seen is kept alive by these dicts: the number of an object that is gone may soon be another one's.
 def _code_token(value: Any, seen: dict[int, Any]) -> str:
     text = token(value).text
@@ -290,6 +278,11 @@ def _is_installed(function: types.FunctionType) -> bool:
 
 
 def _code_digest(function: Callable[..., Any], seen: dict[int, Any]) -> str:
+    """Return a hash of what a function does: its code without comments and layout, and what that works with.
+
+    Where there is no source, for a lambda, which shares its lines with other code, and for a wrapper, the
+    compiled code is hashed; that changes with the version of Python.
+    """
     compiled = getattr(function, "__code__", None)
     try:
         # The source of a wrapper is said to be that of what it wraps.

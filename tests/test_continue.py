@@ -906,7 +906,7 @@ class TestFunctions:
             ({"LIMIT": 1, "np": np}, {"LIMIT": 1, "np": os}, False),
             ({"LIMIT": logging.getLogger("a")}, {"LIMIT": logging.getLogger("b")}, False),
             ({"LIMIT": ("macro", 1)}, {"LIMIT": ("macro", 2)}, True),
-            ({"LIMIT": "/tmp/run-1"}, {"LIMIT": "/tmp/run-2"}, False),
+            ({"LIMIT": os.path.join("runs", "1")}, {"LIMIT": os.path.join("runs", "2")}, False),
             ({"LIMIT": [1]}, {"LIMIT": [1, 2]}, False),
             ({"COUNT": 1}, {"COUNT": 2}, False),
             ({"LIMIT": np.random.default_rng(0)}, {"LIMIT": np.random.default_rng(1)}, False),
@@ -1180,6 +1180,14 @@ def test_no_false_alarm_for_folds_as_masks():
     masks = [tuple(np.isin(np.arange(12), part) for part in fold) for fold in folds]
     for cv in (folds, masks):
         assert search(cv=cv, storage=storage, study_name="s").fit(X, Y).n_trials_ == 3
+
+
+def test_a_text_that_reads_like_a_number_among_other_objects_is_not_that_number():
+    storage = InMemoryStorage()
+    made = search(estimator=IgnoresData(), storage=storage, study_name="s")
+    made.fit(np.array([1, None] * 6, dtype=object), Y)
+    with pytest.raises(StudyMismatchError, match=r"  - X\.values: "):
+        made.fit(np.array(["int 1", None] * 6, dtype=object), Y)
 
 
 def test_no_false_alarm_for_texts_in_another_container():

@@ -522,6 +522,7 @@ class TestInterrupted:
             made.fit(X, Y)
         assert made.n_trials_ == len(made.cv_results_["params"]) == 3
         assert made.best_params_ == made.study_.best_params
+        assert not hasattr(made, "best_estimator_")
         assert [trial.state for trial in made.study_.trials] == [TrialState.COMPLETE] * 3
 
     def test_in_a_callback(self):
