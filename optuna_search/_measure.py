@@ -74,6 +74,11 @@ def _check(splits: Sequence[tuple[Any, Any]], n_samples: int) -> None:
         )
 
 
+def fold_sizes(splits: Sequence[tuple[Any, Any]]) -> list[tuple[int, int]]:
+    """Return how many samples the training and the test part of each fold have."""
+    return [(_indices(train).size, _indices(test).size) for train, test in splits]
+
+
 def _indices(part: Any) -> np.ndarray:
     array = np.asarray(part)
     return np.flatnonzero(array) if array.dtype == bool else array.astype(np.int64)

@@ -25,6 +25,10 @@ RECORD = "optuna_search"
 CLAIM = "optuna_search:claim"
 #: The attribute of a trial that says in one line why it failed.
 FAILURE = "failure"
+#: The attribute of a trial that was measured in another study: where that was.
+ORIGIN = "optuna_search:origin"
+#: The attribute of a study that was forked from another one: which, and what came over.
+FORK = "optuna_search:fork"
 #: Tracebacks are cut to their last characters: the end of one says what happened.
 MAX_TRACEBACK = 10_000
 

@@ -375,9 +375,9 @@ class OptunaSearchCV(BaseSearchCV):
         )  # fmt: skip
         name = self.study_name or unique_name(short_name(self.estimator))
         name = name.replace("{data}", data_digest(found))
-        store = create_or_continue(
-            open_storage(self.storage), name, Header(found, versions(self.estimator), token(self.estimator).text)
-        )
+        sizes = _measure.fold_sizes(evaluation.splits)
+        header = Header(found, versions(self.estimator), token(self.estimator).text, sizes)
+        store = create_or_continue(open_storage(self.storage), name, header)
         store.release_the_dead()
         warn_of_foreign_trials(store)
         return store

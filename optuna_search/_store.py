@@ -17,8 +17,8 @@ import difflib
 import time
 import uuid
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -47,12 +47,18 @@ class Header:
     fingerprint: Mapping[str, Any]
     versions: Mapping[str, str]
     estimator: str
+    #: Samples in the training and the test part of each fold: a test of differences needs their ratio.
+    fold_sizes: Sequence[tuple[int, int]] = ()
+    #: What a study is known by whatever its name: forks refer to it.
+    identity: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def encode(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {
             "schema": SCHEMA,
+            "id": self.identity,
             "estimator": self.estimator,
+            "fold_sizes": [list(sizes) for sizes in self.fold_sizes],
             "fingerprint": dict(self.fingerprint),
             "versions": dict(self.versions),
         }
