@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import html
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from optuna_search._compat import format_results, warn_or_raise_about_fit_failures
 from optuna_search._record import Fold, Record
+from optuna_search._tables import html_table, pandas, printable, shortened, text_table
 from optuna_search._tokens import token
 from optuna_search.exceptions import InvalidRequestError
 
@@ -286,25 +286,10 @@ class Leaderboard(Sequence[Leader]):
         if not self._leaders:
             return "no trial has a score yet"
         header, rows = self._table(MAX_WIDTH)
-        widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-        numeric = len(header) - len(self._columns()[0])
-        lines = [
-            "  ".join(
-                cell.rjust(width) if i < numeric else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in [header, *rows]
-        ]
-        return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+        return text_table(header, rows, numeric=len(header) - len(self._columns()[0]))
 
     def _repr_html_(self) -> str:
-        header, rows = self._table(MAX_WIDTH_HTML)
-
-        def line(cells: Sequence[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        body = "".join(line(row, "td") for row in rows)
-        return f"<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table>"
+        return html_table(*self._table(MAX_WIDTH_HTML))
 
     def to_frame(self) -> Any:
         """Return the board as a pandas data frame, one row an entry, parameters as objects.
@@ -314,10 +299,7 @@ class Leaderboard(Sequence[Leader]):
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError("to_frame() needs pandas: pip install pandas.") from error
+        pd = pandas()
         params, metrics = self._columns()
         columns: dict[str, list[Any]] = {
             "rank": [e.rank for e in self._leaders],
@@ -340,5 +322,4 @@ def _short(value: Any, text: str | None, width: int) -> str:
         text = value if isinstance(value, str) else f"{value:.6g}"
     else:
         text = token(value).text if text is None else str(text)
-    text = "".join(char if char.isprintable() else "?" for char in text)
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    return shortened(printable(text), width)

@@ -12,7 +12,7 @@ PACKAGE = Path(optuna_search.__file__).parent
 FLOORS = [
     ["_compat"],
     ["exceptions"],
-    ["_tokens", "_url", "_owner", "_signals"],
+    ["_tokens", "_url", "_owner", "_signals", "_tables"],
     ["_dimensions", "_record", "_fingerprint", "_samplers"],
     ["_space", "_storage", "_evaluate", "_results"],
     ["_store", "_propose", "_workers", "callbacks"],

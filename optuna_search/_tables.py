@@ -1,0 +1,74 @@
+"""Tables for people: in a terminal, and in HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: int = 0) -> str:
+    """Return a table as text.
+
+    Parameters
+    ----------
+    header : sequence of str
+        The names of the columns.
+    rows : sequence of sequence of str
+        The cells.
+    numeric : int
+        So many columns from the left are set to the right, as numbers are.
+
+    Examples
+    --------
+    >>> print(text_table(["rank", "C"], [["1", "0.1"], ["2", "10"]], numeric=1))
+    rank  C
+    ---------
+       1  0.1
+       2  10
+    """
+    table = [[printable(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if i < numeric else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as HTML, in which no cell means anything but its text."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(printable(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return f"<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+def printable(text: str) -> str:
+    """Return a text without characters that would steer a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text of at most this many characters."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def pandas() -> Any:
+    """Return the module that data frames come from.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError("to_frame() needs pandas: pip install pandas.") from error
+    return pd
