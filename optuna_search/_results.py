@@ -226,6 +226,12 @@ class Leaderboard(Sequence[Leader]):
             for i in order
         ]
 
+    @classmethod
+    def empty(cls) -> Leaderboard:
+        """Return the board of a study in which nothing has a score yet."""
+        no_rows: dict[str, Any] = {"params": [], "trial_number": []}
+        return cls(no_rows | {f"{key}_test_score": np.array([]) for key in ("mean", "std", "rank")}, "score", [])
+
     def __call__(self, n: int | None = None, *, by: str | None = None) -> Leaderboard:
         """Return the first `n` entries, sorted by the metric `by`.
 

@@ -28,11 +28,10 @@ from optuna_search._compat import (
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
+from optuna_search._reading import Setup, results_of, setup_of, texts_of
 from optuna_search._record import CLAIM, is_alive
 from optuna_search._results import (
     Leaderboard,
-    Row,
-    cv_results,
     is_multimetric,
     metrics_of,
     nothing_but_infinite,
@@ -52,7 +51,7 @@ from optuna_search._store import (
     unique_name,
     warn_of_foreign_trials,
 )
-from optuna_search._tokens import plain, token
+from optuna_search._tokens import token
 from optuna_search._url import protect
 from optuna_search._workers import open_workers
 from optuna_search.callbacks import Progress, watching
@@ -344,11 +343,11 @@ class OptunaSearchCV(BaseSearchCV):
             except KeyboardInterrupt as interrupt:
                 with contextlib.suppress(Exception):  # nothing that a storage or a refit has to say comes before this
                     interrupt.add_note(store.what_is_kept())
-                    self._publish(store, store.kept(), space)
+                    self._publish(store, store.kept(), space, self._setup)
                 raise
             kept = store.kept()
             self._report_failed_fits(kept)
-            self._publish(store, kept, space)
+            self._publish(store, kept, space, self._setup)
             self._require_a_result()
             if self.refit:
                 self._refit(X, y, routed.estimator.fit, context, about)
@@ -432,35 +431,26 @@ class OptunaSearchCV(BaseSearchCV):
                 error.add_note("They are kept and count. To try again, give another study_name, or more n_trials.")
             raise
 
-    def _publish(
-        self, store: Store, kept: Sequence[Kept], space: AnySpace | None,
-        objective: str | None = None, error_score: float | None = None,
-    ) -> None:  # fmt: skip
-        """Set every fitted attribute but the refitted estimator, as far as there is something to set.
+    @property
+    def _setup(self) -> Setup:
+        """How its trials are scored; the metric is known with the first score."""
+        return Setup(self.n_splits_, self._error_score, None, self.return_train_score)
 
-        Parameters
-        ----------
-        kept : sequence of Kept
-            Its trials that count.
-        objective, error_score
-            Where a study is read without being searched: what it was made with.
-        """
+    def _publish(self, store: Store, kept: Sequence[Kept], space: AnySpace | None, setup: Setup) -> None:
+        """Set every fitted attribute but the refitted estimator, as far as there is something to set."""
         self._study, self._study_name = store.study, store.study.study_name
         self.n_trials_ = len(kept)
         if not kept:
             return
         records = [k.record for k in kept]
-        rows = [Row(k.trial.number, k.trial.state.name, store.params_of(k, space), k.record) for k in kept]
-        self._texts = [record.params for record in records]
+        self._texts = texts_of(kept)
         self.multimetric_ = is_multimetric(records)
-        error_score = self._error_score if error_score is None else error_score
-        self.cv_results_ = results = cv_results(rows, self.n_splits_, error_score, self.return_train_score)
+        self.cv_results_ = results = results_of(store, kept, space, setup)
         scored = next((fold for record in records for fold in record.run if fold.test), None)
-        if scored is None or objective is not None:
-            metrics = metrics_of(records)
-            metric = objective if objective in metrics else metrics[0]
-        else:
+        if setup.objective is None and scored is not None:
             metric = _measure.metric_of(self, scored)
+        else:
+            metric = setup.metric(kept)
         self._metric = self.refit if self.multimetric_ and isinstance(self.refit, str) else metric
         if self.refit or not self.multimetric_:
             self.best_index_ = self._select_best_index(self.refit, self._metric, results)
@@ -599,9 +589,8 @@ class OptunaSearchCV(BaseSearchCV):
             None if param_distributions is None and params.get("param_grid") is None else _request.read_space(search)
         )
         warn_of_foreign_trials(store)
-        made_with = store.header()["fingerprint"]
-        search.n_splits_ = int(made_with["splits"]["folds"])
-        error_score = plain(made_with["error_score"])
+        setup = setup_of(store.header(), return_train_score=search.return_train_score)
+        search.n_splits_ = setup.n_splits
         kept = store.kept()
         if not any(fold.test for k in kept for fold in k.record.run):
             raise NoResultError(
@@ -611,8 +600,7 @@ class OptunaSearchCV(BaseSearchCV):
         metrics = metrics_of([k.record for k in kept])
         if len(metrics) > 1 and isinstance(search.refit, str) and search.refit not in metrics:
             raise InvalidRequestError(f"refit={search.refit!r} is not a metric of the study: {', '.join(metrics)}.")
-        error_score = np.nan if error_score == "raise" else float(error_score)
-        search._publish(store, kept, space, made_with["objective"], error_score)
+        search._publish(store, kept, space, setup)
         search._require_a_result()
         return search
 

@@ -16,7 +16,7 @@ FLOORS = [
     ["_dimensions", "_record", "_fingerprint", "_samplers"],
     ["_space", "_storage", "_evaluate", "_results"],
     ["_store", "_propose", "_workers", "callbacks"],
-    ["_request", "_measure"],
+    ["_request", "_measure", "_reading"],
     ["_engine"],
     ["_search"],
     ["__init__"],

@@ -1,0 +1,70 @@
+"""From a study to its results, with or without the search that made it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna_search._results import Leaderboard, Row, cv_results, metrics_of
+from optuna_search._space import AnySpace
+from optuna_search._store import Kept, Store
+from optuna_search._tokens import plain
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How the trials of a study are scored, as far as results depend on it."""
+
+    n_splits: int
+    #: What stands for the score of a fit that failed.
+    error_score: float
+    #: The metric that is pursued; None if only a score tells.
+    objective: str | None = None
+    return_train_score: bool = False
+
+    def metric(self, kept: Sequence[Kept]) -> str:
+        """Return the name that the metric which is pursued has in the results."""
+        metrics = metrics_of([k.record for k in kept])
+        return self.objective if self.objective in metrics else metrics[0]
+
+
+def setup_of(header: Mapping[str, Any], *, return_train_score: bool = False) -> Setup:
+    """Return how the trials of a study are scored, from what is kept of the study itself."""
+    made_with = header["fingerprint"]
+    error_score = plain(made_with["error_score"])
+    return Setup(
+        int(made_with["splits"]["folds"]),
+        math.nan if error_score == "raise" else float(error_score),
+        made_with["objective"],
+        return_train_score,
+    )
+
+
+def results_of(store: Store, kept: Sequence[Kept], space: AnySpace | None, setup: Setup) -> dict[str, Any]:
+    """Return ``cv_results_``.
+
+    Parameters
+    ----------
+    kept : sequence of Kept
+        The trials that count, at least one.
+    space : Space, FunctionSpace, or None
+        What the objects among the parameters are looked up in; without it they are their tokens.
+    """
+    rows = [Row(k.trial.number, k.trial.state.name, store.params_of(k, space), k.record) for k in kept]
+    return cv_results(rows, setup.n_splits, setup.error_score, setup.return_train_score)
+
+
+def texts_of(kept: Sequence[Kept]) -> list[Mapping[str, Any]]:
+    """Return for each row of the results its parameters as the record has them, which is what tables show."""
+    return [k.record.params for k in kept]
+
+
+def leaderboard_of(store: Store) -> Leaderboard:
+    """Return the leaderboard of a study from its storage alone; it is empty where nothing has a score."""
+    kept = [k for k in store.kept() if any(fold.test for fold in k.record.run)]
+    if not kept:
+        return Leaderboard.empty()
+    setup = setup_of(store.header())
+    return Leaderboard(results_of(store, kept, None, setup), setup.metric(kept), texts_of(kept))
