@@ -118,8 +118,7 @@ def in_use(scoring: Any, estimator: Any, space: DescribedSpace) -> Iterator[None
     finally:
         with contextlib.suppress(Exception):  # whatever the search came to is more than this
             for name, now in _leaves(_describe_code(scoring, estimator, space)):
-                head, hashed, _ = now.rpartition(" #")
-                if hashed and name in before and before[name].rpartition(" #")[0] == head:
+                if name in before and (head := _head(now)) is not None and _head(before[name]) == head:
                     _was[now] = before[name]
 
 
@@ -162,6 +161,28 @@ def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
             yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
     elif old != new:
         yield f"{name}: the study has {_short(old)}, given is {_short(new)}"
+
+
+def changed_code(old: Any, new: Any) -> list[str]:
+    """Return the names of the leaves in which the same name stands for other code.
+
+    Examples
+    --------
+    >>> changed_code({"scoring": "<function f> #12"}, {"scoring": "<function f> #34"})
+    ['scoring']
+    """
+    now = dict(_leaves(new))
+    return [
+        name.removeprefix(".")
+        for name, text in _leaves(old)
+        if now.get(name, text) != text and _head(text) is not None and _head(text) == _head(now[name])
+    ]
+
+
+def _head(text: str) -> str | None:
+    """Return what stands before the hash of code; None where there is none."""
+    head, hashed, _ = text.rpartition(" #")
+    return head if hashed else None
 
 
 def describe_data(data: Any) -> Any:

@@ -27,22 +27,40 @@ RENEWAL_SECONDS = 30.0
 LEASE_SECONDS = 115.0
 
 
+class Patience:
+    """Waits for the owner of one claim, as long as there is hope."""
+
+    def __init__(self) -> None:
+        self._state: Any = None
+        self._since = 0.0
+
+    def is_over(self, claim: Any, state: Any) -> bool:
+        """Whether the owner of a claim is gone, by all that is known.
+
+        Parameters
+        ----------
+        claim : object
+            The claim.
+        state : object
+            What changes while its owner is at work.
+        """
+        if not _owner.is_claim(claim) or _owner.is_here(claim):
+            return not _owner.is_claim(claim) or _owner.is_dead(claim)
+        if state != self._state:
+            self._state, self._since = state, time.monotonic()
+        return time.monotonic() - self._since > LEASE_SECONDS
+
+
 class Leases:
     """The claims of other processes, as far as they were watched."""
 
     def __init__(self) -> None:
-        self._unchanged: dict[int, tuple[Any, float]] = {}
+        self._patience: dict[int, Patience] = {}
 
     def has_run_out(self, trial: FrozenTrial) -> bool:
         """Whether the owner of a running trial is gone, by all that is known."""
         claim = trial.user_attrs.get(CLAIM)
-        if _owner.is_here(claim):
-            return _owner.is_dead(claim)
-        seen, since = self._unchanged.get(trial.number, (None, 0.0))
-        if claim != seen:
-            self._unchanged[trial.number] = claim, time.monotonic()
-            return False
-        return time.monotonic() - since > LEASE_SECONDS
+        return self._patience.setdefault(trial.number, Patience()).is_over(claim, claim)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,292 @@
+"""A fork: a study that begins with what another one knows.
+
+Its way into a new study: the parent is opened and compared; each of its trials is a point of the new space,
+or not. Only then the study is made, with a mark that names its parent, and the trials are written one by one
+with the place where they were measured. The mark is completed last. Whoever finds it incomplete, and its
+writer gone, goes on after the last trial that came over; the parent is only ever read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
+
+from optuna_search import _owner, _record
+from optuna_search._fingerprint import changed_code, describe_estimator, differences
+from optuna_search._lease import Patience
+from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, Record
+from optuna_search._report import Carried, Dropped, Filled, ForkReport, Retried
+from optuna_search._space import AnySpace, Candidate, parse
+from optuna_search._storage import open_storage, without_password
+from optuna_search._store import Header, Kept, Store, open_existing, warn_of_versions
+from optuna_search._transfer import Misfit, Model, Transfer, check_shared, kept_params, model_of
+from optuna_search.exceptions import StudyMismatchError
+
+#: So many of the parent's best points are tried first where its scores mean nothing.
+RETRIED = 10
+#: What scores depend on beside the estimator and the space.
+MEASURED = ("X", "y", "metadata", "splits", "scoring", "error_score", "objective")
+#: How long to wait before looking again whether another process has carried everything over.
+POLL_SECONDS = 0.05
+#: Longer than two processes need to notice that both have taken over from a third one.
+SETTLE_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The study that a search is forked from, and what is known of it that no storage keeps.
+
+    `OptunaSearchCV.fork` makes it. It is the same for all clones of a search.
+
+    Attributes
+    ----------
+    study_name : str
+        Its name.
+    storage : object
+        Where it is kept, as in `OptunaSearchCV`.
+    estimator : estimator or None
+        What it searched; None if that is the estimator of the fork.
+    param_distributions : object
+        Its space as it was written; None if that is not known.
+    """
+
+    study_name: str
+    storage: Any = field(repr=False)
+    estimator: Any = field(default=None, repr=False)
+    param_distributions: Any = field(default=None, repr=False)
+
+    def __deepcopy__(self, memo: Any) -> Parent:
+        return self  # nothing in it ever changes, and a study in memory is one study
+
+    def __getstate__(self) -> dict[str, Any]:
+        storage = self.storage
+        return vars(self) | {"storage": without_password(storage) if isinstance(storage, BaseStorage) else storage}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What comes over from a parent."""
+
+    report: ForkReport
+    carried: Sequence[tuple[Kept, Model, Candidate]]
+    #: The parent's mark, by which forks know it.
+    mark: Mapping[str, Any]
+
+
+# --- before there is a study ----------------------------------------------------------------------------------------
+
+
+def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace) -> Plan:
+    """Return what will come over, without a change to anything.
+
+    Parameters
+    ----------
+    header : Header
+        Of the fork.
+    estimator, space
+        Of the fork.
+
+    Raises
+    ------
+    StorageError
+        If there is no such parent, or it is none of ours.
+    StudyMismatchError
+        If it was measured with other code of the same name, or another kind of estimator.
+    InvalidRequestError
+        If the spaces have no parameter in common.
+    """
+    store = open_existing(open_storage(parent.storage, to_read=True), parent.study_name)
+    old = store.header()
+    old_estimator = estimator if parent.estimator is None else parent.estimator
+    reasons = _reasons(parent.study_name, old["fingerprint"], header.fingerprint, old_estimator)
+    old_space = None if parent.param_distributions is None else parse(parent.param_distributions)
+    kept = store.kept()
+    models = [
+        model_of(k.trial, k.record, None if old_space is None else store.params_of(k, old_space)) for k in kept
+    ]
+    check_shared(space, models)
+    transfer = Transfer(old_estimator, old_space, estimator, space, suggests="code" in old["fingerprint"]["space"])
+    mark = {"study": parent.study_name, "id": old.get("id")}
+    carried, dropped = ([], []) if reasons else _sorted_out(transfer, kept, models)
+    if carried:
+        warn_of_versions(parent.study_name, old, header)
+    report = ForkReport(
+        parent.study_name,
+        tuple(Carried(k.trial.number, kept_params(model, point)) for k, model, point in carried),
+        tuple(
+            Filled(k.trial.number, filled)
+            for k, model, point in carried
+            if (filled := transfer.filled(model, point))
+        ),
+        tuple(dropped),
+        () if carried else tuple(_best(transfer, kept, models)),
+        tuple(reasons),
+    )
+    return Plan(report, carried, mark)
+
+
+def _reasons(name: str, old: Mapping[str, Any], new: Mapping[str, Any], old_estimator: Any) -> list[str]:
+    """Return why scores of a parent mean nothing here, a line each; none if they mean the same."""
+    described = describe_estimator(old_estimator)
+    was = {part: old[part] for part in MEASURED} | {"estimator": old["estimator"]}
+    # What the parent searched is not in its fingerprint.
+    given = {part: new[part] for part in MEASURED} | {"estimator": {n: described.get(n) for n in old["estimator"]}}
+    found = list(differences(was, given))
+    code = changed_code(was, given)
+    if code or described["class"] != old["estimator"]["class"]:
+        what = f"other code of {', '.join(code)}" if code else "another kind of estimator"
+        advice = (
+            "Give changed code a name of its own, and the parent's best points are tried with it."
+            if code
+            else "Fork it with the estimator that it searched, or start a new search."
+        )
+        raise StudyMismatchError(
+            f"fork_of: the study {name!r} was measured with {what}, so it says nothing about this search:\n"
+            + "\n".join(f"  - {line}" for line in found)
+            + f"\n{advice}",
+            found,
+        )
+    return found
+
+
+def _sorted_out(
+    transfer: Transfer, kept: Sequence[Kept], models: Sequence[Model]
+) -> tuple[list[tuple[Kept, Model, Candidate]], list[Dropped]]:
+    carried, dropped = [], []
+    for k, model in zip(kept, models, strict=True):
+        try:
+            carried.append((k, model, transfer.carried(model)))
+        except Misfit as misfit:
+            dropped.append(Dropped(k.trial.number, misfit.parameter, misfit.value))
+    return carried, dropped
+
+
+def _best(transfer: Transfer, kept: Sequence[Kept], models: Sequence[Model]) -> Iterator[Retried]:
+    """Yield the best points that lie in the new space, best first, each once."""
+    scored = [(k, model) for k, model in zip(kept, models, strict=True) if k.trial.value is not None]
+    seen: set[str] = set()
+    for k, model in sorted(scored, key=lambda pair: -_value(pair[0])):
+        try:
+            candidate = transfer.nearest(model)
+        except Misfit:
+            continue
+        if candidate.key not in seen and len(seen) < RETRIED:
+            seen.add(candidate.key)
+            yield Retried(k.trial.number, candidate.kept, candidate.point)
+
+
+def _value(kept: Kept) -> float:
+    return float(kept.trial.value or 0.0)
+
+
+# --- into the study -------------------------------------------------------------------------------------------------
+
+
+def report_of(store: Store) -> ForkReport | None:
+    """Return what came over into a study, if that is finished."""
+    mark = _mark_of(store)
+    return ForkReport.decode(mark["study"], mark["report"]) if "report" in mark else None
+
+
+def check_is_fork(store: Store, plan: Plan) -> None:
+    """Refuse to carry trials into a study that is no fork of this parent.
+
+    Raises
+    ------
+    StudyMismatchError
+        If it is none.
+    """
+    mark = _mark_of(store)
+    if mark and {name: mark.get(name) for name in ("study", "id")} != dict(plan.mark):
+        what = f"a fork of {mark.get('study')!r}"
+    elif not mark and store.trials():
+        what = "no fork"
+    else:
+        return
+    raise StudyMismatchError(
+        f"study_name={store.study.study_name!r} exists already and is {what}, so nothing can come over from "
+        f"{plan.mark['study']!r} into it. Give another study_name.",
+        (f"fork_of: the study is {what}",),
+    )
+
+
+def carry_over(store: Store, plan: Plan, *, is_new: bool) -> ForkReport:
+    """Write what comes over into the study of a fork, unless another process does, and return what came.
+
+    Parameters
+    ----------
+    is_new : bool
+        Whether this process made the study, so that nobody else can be at it.
+    """
+    if not is_new and (report := _wait_for_another(store)) is not None:
+        return report
+    claim = _owner.claim()
+    _write_mark(store, plan.mark | {"writer": claim})
+    if not is_new:
+        time.sleep(SETTLE_SECONDS)
+        if _mark_of(store).get("writer") != claim:  # two took over, and the other one was later
+            return carry_over(store, plan, is_new=False)
+    there = {origin_of(trial) for trial in store.trials()}
+    for kept, model, candidate in plan.carried:
+        origin = kept.trial.user_attrs.get(ORIGIN) or plan.mark | {"trial": kept.trial.number}
+        if _origin(origin) not in there:
+            store.add(_carried_trial(kept, kept_params(model, candidate), candidate, origin))
+    _write_mark(store, plan.mark | {"report": plan.report.encode()})
+    return plan.report
+
+
+def _wait_for_another(store: Store) -> ForkReport | None:
+    """Wait as long as another process carries trials over; None if that one is gone, or never was."""
+    patience = Patience()
+    while (report := report_of(store)) is None:
+        state = _mark_of(store).get("writer"), len(store.trials())
+        if patience.is_over(state[0], state):
+            return None
+        time.sleep(POLL_SECONDS)
+    return report
+
+
+def _carried_trial(kept: Kept, params: dict[str, Any], candidate: Candidate, origin: Mapping[str, Any]) -> FrozenTrial:
+    old = kept.trial
+    record = _record.encode(Record(params, kept.record.folds), old.value)
+    failure = {FAILURE: old.user_attrs[FAILURE]} if FAILURE in old.user_attrs else {}
+    return FrozenTrial(
+        number=-1,
+        trial_id=-1,
+        state=old.state,
+        value=old.value,
+        datetime_start=old.datetime_start,
+        datetime_complete=old.datetime_complete,
+        params=dict(candidate.point),
+        distributions=candidate.distributions,
+        user_attrs={**failure, RECORD: record, ORIGIN: dict(origin)},
+        system_attrs={},
+        intermediate_values=dict(old.intermediate_values),
+    )
+
+
+def _mark_of(store: Store) -> Mapping[str, Any]:
+    mark = store.storage.get_study_user_attrs(store.study_id).get(FORK)
+    return mark if isinstance(mark, Mapping) else {}
+
+
+def _write_mark(store: Store, mark: Mapping[str, Any]) -> None:
+    store.storage.set_study_user_attr(store.study_id, FORK, dict(mark))
+
+
+def origin_of(trial: FrozenTrial) -> tuple[Any, Any] | None:
+    """Return what tells a carried trial from all others; None for one that was measured in its own study."""
+    origin = trial.user_attrs.get(ORIGIN)
+    return _origin(origin) if isinstance(origin, Mapping) else None
+
+
+def _origin(origin: Mapping[str, Any]) -> tuple[Any, Any]:
+    return origin.get("id") or origin.get("study"), origin.get("trial")

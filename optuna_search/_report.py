@@ -1,0 +1,125 @@
+"""What came over into a fork: counts, lists, and a short table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna_search._tables import html_table, shortened, text_table
+
+#: No cell of the table gets wider.
+MAX_WIDTH = 80
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A trial of the parent that is a point of the new space."""
+
+    #: In the parent.
+    trial_number: int
+    #: As its record in the fork keeps them.
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A carried trial with parameters that the parent did not search."""
+
+    #: In the parent.
+    trial_number: int
+    #: Those parameters, with what the parent's estimator had.
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A trial of the parent that is no point of the new space."""
+
+    #: In the parent.
+    trial_number: int
+    #: The first parameter that does not fit.
+    parameter: str
+    #: Its value, as the record has it.
+    value: Any
+
+
+@dataclass(frozen=True)
+class Retried:
+    """One of the parent's best points, to be tried first."""
+
+    #: In the parent.
+    trial_number: int
+    params: Mapping[str, Any]
+    #: What Optuna stores of it.
+    point: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ForkReport:
+    """What came over from a parent; it prints as a table.
+
+    Attributes
+    ----------
+    parent : str
+        The name that the parent had.
+    carried, filled, dropped, retried : tuple
+        Trials that came over with their scores; those of them that were given a value for a parameter that is
+        new; trials that are no points of the new space, each with the parameter and the value that did not
+        fit; and points that are tried first, because scores of the parent mean nothing here. Each entry has
+        its `trial_number` in the parent.
+    reasons : tuple of str
+        Why scores of the parent mean nothing here, if so: a line for each difference.
+    """
+
+    parent: str
+    carried: tuple[Carried, ...] = ()
+    filled: tuple[Filled, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    retried: tuple[Retried, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    def encode(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "carried": [[one.trial_number, one.params] for one in self.carried],
+            "filled": [[one.trial_number, one.params] for one in self.filled],
+            "dropped": [[one.trial_number, one.parameter, one.value] for one in self.dropped],
+            "retried": [[one.trial_number, one.params, one.point] for one in self.retried],
+            "reasons": list(self.reasons),
+        }
+
+    @classmethod
+    def decode(cls, parent: str, encoded: Mapping[str, Any]) -> ForkReport:
+        """Return the report that was kept as JSON."""
+        return cls(
+            parent,
+            tuple(Carried(*one) for one in encoded["carried"]),
+            tuple(Filled(*one) for one in encoded["filled"]),
+            tuple(Dropped(*one) for one in encoded["dropped"]),
+            tuple(Retried(*one) for one in encoded["retried"]),
+            tuple(encoded["reasons"]),
+        )
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        filled = Counter(name for one in self.filled for name in one.params)
+        dropped = Counter(f"{one.parameter}={one.value}" for one in self.dropped)
+        rows = [
+            ["carried", len(self.carried), "with their scores"],
+            ["filled", len(self.filled), _counts(filled)],
+            ["dropped", len(self.dropped), _counts(dropped)],
+            ["retried", len(self.retried), "; ".join(self.reasons)],
+        ]
+        header = [f"from {shortened(self.parent, MAX_WIDTH)}", "trials", ""]
+        return header, [[str(what), str(n), shortened(why, MAX_WIDTH) if n else ""] for what, n, why in rows]
+
+    def __repr__(self) -> str:
+        return text_table(*self._table())
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._table())
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} ({n})" if n > 1 else name for name, n in counter.most_common(5))
