@@ -12,12 +12,14 @@ PACKAGE = Path(optuna_search.__file__).parent
 FLOORS = [
     ["_compat"],
     ["exceptions"],
-    ["_tokens", "_url", "_owner", "_signals", "_tables"],
+    ["_tokens", "_url", "_owner", "_signals", "_tables", "_references"],
     ["_dimensions", "_record", "_fingerprint", "_samplers"],
+    ["_database"],
     ["_space", "_storage", "_evaluate", "_results"],
     ["_store", "_propose", "_workers", "callbacks"],
-    ["_request", "_measure", "_reading"],
-    ["_engine"],
+    ["_request", "_measure", "_reading", "_copying", "_listing", "_studyfile"],
+    ["_engine", "_exports"],
+    ["studies"],
     ["_search"],
     ["__init__"],
 ]
