@@ -27,6 +27,7 @@ from test_storage import (
 )
 from test_studies import (
     DEAD,
+    _impatient,  # noqa: F401 - a fixture
     attributes,
     names,
     of_failures,

@@ -2,6 +2,7 @@
 
 import copy
 import datetime
+import functools
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from estimators import FailsOn, KnownScore
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages._rdb.storage import _VersionManager
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -27,6 +29,7 @@ from test_storage import (
 )
 
 from optuna_search import OptunaSearchCV, _copying, _owner, studies
+from optuna_search._compat import uncached
 from optuna_search._record import CLAIM, FAILURE, FORK, ORIGIN, RECORD
 from optuna_search._storage import open_storage
 from optuna_search.exceptions import InvalidRequestError, StorageError
@@ -40,9 +43,27 @@ of_failures = pytest.mark.filterwarnings(
 )
 
 
+class HeadVersion:
+    """The version of Optuna's tables, read once: Optuna reads it whenever it opens a database, for a long time."""
+
+    read = staticmethod(_VersionManager.get_head_version)
+    known = None
+
+    def __call__(self, manager):
+        self.known = self.known or self.read(manager)
+        return self.known
+
+
+head_version = HeadVersion()
+
+
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
+    """Copies that stand still are gone on with at once, and databases are opened quickly."""
     monkeypatch.setattr(_copying, "STANDSTILL_SECONDS", 0.05)
+    monkeypatch.setattr(_VersionManager, "get_head_version", lambda manager: head_version(manager))
+    yield
+    opened.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +84,10 @@ def path(template, tmp_path):
     return tmp_path / "s.db"
 
 
+@functools.cache
 def opened(given):
-    return open_storage(given)
+    """The storage itself, past Optuna's cache; opened once in a test, which takes longer than all that is read."""
+    return uncached(open_storage(given))
 
 
 def study_id(given, name):
@@ -102,7 +125,7 @@ def attributes(given, name):
 
 
 def names(given):
-    return [study.name for study in studies.list_studies(given)]
+    return [study.name for study in studies.list_studies(opened(given))]
 
 
 def other(kind, tmp_path, request):
@@ -611,7 +634,9 @@ from pathlib import Path
 from optuna.storages import JournalStorage, RDBStorage
 from optuna_search import _copying, studies
 from optuna_search._storage import open_storage
+from test_studies import _VersionManager, head_version
 _copying.STANDSTILL_SECONDS = 0.02
+_VersionManager.get_head_version = lambda manager: head_version(manager)
 
 folder, template, empty = map(Path, sys.argv[1:])
 WRITES = ["create_new_study", "create_new_trial", "_create_new_trial", "set_study_user_attr",
