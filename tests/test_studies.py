@@ -744,13 +744,26 @@ class TestDeleting:
         studies.delete_study("new", path)
         assert names(path) == []
 
+    def test_one_of_a_newer_version_goes_only_by_force(self, path):
+        opened(path).set_study_user_attr(1, RECORD, {"schema": 99})
+        running(path, "svc", DEAD)
+        before = everything_in(path)
+        with pytest.raises(StorageError, match=r"^The record of study 'svc' has schema 99; this version of optuna_sea"):
+            studies.rename_study("svc", "new", path)
+        assert everything_in(path) == before
+        studies.delete_study("svc", path, force=True)
+        assert names(path) == []
+
     def test_a_study_of_another_tool_goes_only_by_force(self, path):
         rich(path)
         for change in (
             lambda **how: studies.delete_study("rich", path, **how),
             lambda **how: studies.rename_study("rich", "new", path, **how),
         ):
-            with pytest.raises(StorageError, match=r"^study_name='rich' is a study that optuna_search did not make"):
+            with pytest.raises(
+                StorageError,
+                match=r"^study_name='rich' is a study that optuna_search did not make.* with force=True it",
+            ):
                 change()
             assert "rich" in names(path)
         studies.delete_study("rich", path, force=True)
