@@ -23,7 +23,16 @@ from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, Record
 from optuna_search._report import Carried, Dropped, Filled, ForkReport, Retried
 from optuna_search._space import AnySpace, Candidate, parse
 from optuna_search._storage import open_storage, without_password
-from optuna_search._store import Header, Kept, Store, open_existing, warn_of_versions
+from optuna_search._store import (
+    Header,
+    Kept,
+    Store,
+    check_same,
+    create_or_continue,
+    existing,
+    open_existing,
+    warn_of_versions,
+)
 from optuna_search._transfer import Misfit, Model, Transfer, check_shared, kept_params, model_of
 from optuna_search.exceptions import StudyMismatchError
 
@@ -187,6 +196,27 @@ def _value(kept: Kept) -> float:
     return float(kept.trial.value or 0.0)
 
 
+def fork(
+    parent: Parent, storage: BaseStorage, study_name: str, header: Header, estimator: Any, space: AnySpace
+) -> tuple[Store, ForkReport]:
+    """Open the study of a fork, made and filled if it is not there, and return it and what came over.
+
+    Raises
+    ------
+    StorageError, StudyMismatchError, InvalidRequestError
+        If it cannot be made of this parent, before anything is written.
+    """
+    there = existing(storage, study_name)
+    if there is not None and (report := report_of(there)) is not None:
+        check_same(study_name, there.header(), header)
+        return there, report
+    plan = plan_of(parent, header, estimator, space)
+    if there is not None:
+        check_is_fork(there, plan)
+    store, is_new = create_or_continue(storage, study_name, header)
+    return store, carry_over(store, plan, is_new=is_new)
+
+
 # --- into the study -------------------------------------------------------------------------------------------------
 
 
@@ -234,11 +264,11 @@ def carry_over(store: Store, plan: Plan, *, is_new: bool) -> ForkReport:
         time.sleep(SETTLE_SECONDS)
         if _mark_of(store).get("writer") != claim:  # two took over, and the other one was later
             return carry_over(store, plan, is_new=False)
-    there = {origin_of(trial) for trial in store.trials()}
+    there = {_record.origin_of(trial) for trial in store.trials()}
     for kept, model, candidate in plan.carried:
-        origin = kept.trial.user_attrs.get(ORIGIN) or plan.mark | {"trial": kept.trial.number}
-        if _origin(origin) not in there:
-            store.add(_carried_trial(kept, kept_params(model, candidate), candidate, origin))
+        trial = _carried_trial(kept, kept_params(model, candidate), candidate, plan.mark)
+        if _record.origin_of(trial) not in there:
+            store.add(trial)
     _write_mark(store, plan.mark | {"report": plan.report.encode()})
     return plan.report
 
@@ -254,8 +284,10 @@ def _wait_for_another(store: Store) -> ForkReport | None:
     return report
 
 
-def _carried_trial(kept: Kept, params: dict[str, Any], candidate: Candidate, origin: Mapping[str, Any]) -> FrozenTrial:
+def _carried_trial(kept: Kept, params: dict[str, Any], candidate: Candidate, parent: Mapping[str, Any]) -> FrozenTrial:
     old = kept.trial
+    # One that the parent had from its own parent was measured there.
+    origin = old.user_attrs.get(ORIGIN) or _record.origin(parent["study"], parent["id"], old.number)
     record = _record.encode(Record(params, kept.record.folds), old.value)
     failure = {FAILURE: old.user_attrs[FAILURE]} if FAILURE in old.user_attrs else {}
     return FrozenTrial(
@@ -267,7 +299,7 @@ def _carried_trial(kept: Kept, params: dict[str, Any], candidate: Candidate, ori
         datetime_complete=old.datetime_complete,
         params=dict(candidate.point),
         distributions=candidate.distributions,
-        user_attrs={**failure, RECORD: record, ORIGIN: dict(origin)},
+        user_attrs={**failure, RECORD: record, ORIGIN: origin},
         system_attrs={},
         intermediate_values=dict(old.intermediate_values),
     )
@@ -280,13 +312,3 @@ def _mark_of(store: Store) -> Mapping[str, Any]:
 
 def _write_mark(store: Store, mark: Mapping[str, Any]) -> None:
     store.storage.set_study_user_attr(store.study_id, FORK, dict(mark))
-
-
-def origin_of(trial: FrozenTrial) -> tuple[Any, Any] | None:
-    """Return what tells a carried trial from all others; None for one that was measured in its own study."""
-    origin = trial.user_attrs.get(ORIGIN)
-    return _origin(origin) if isinstance(origin, Mapping) else None
-
-
-def _origin(origin: Mapping[str, Any]) -> tuple[Any, Any]:
-    return origin.get("id") or origin.get("study"), origin.get("trial")

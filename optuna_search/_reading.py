@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optuna_search._record import origin_text
 from optuna_search._results import Leaderboard, Row, cv_results, metrics_of
 from optuna_search._space import AnySpace
 from optuna_search._store import Kept, Store
@@ -52,7 +53,9 @@ def results_of(store: Store, kept: Sequence[Kept], space: AnySpace | None, setup
     space : Space, FunctionSpace, or None
         What the objects among the parameters are looked up in; without it they are their tokens.
     """
-    rows = [Row(k.trial.number, k.trial.state.name, store.params_of(k, space), k.record) for k in kept]
+    rows = [
+        Row(k.trial.number, k.trial.state.name, store.params_of(k, space), k.record, origin_text(k.trial)) for k in kept
+    ]
     return cv_results(rows, setup.n_splits, setup.error_score, setup.return_train_score)
 
 

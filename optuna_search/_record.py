@@ -150,6 +150,23 @@ def measured_here(trial: FrozenTrial) -> bool:
     return ORIGIN not in trial.user_attrs
 
 
+def origin(study_name: str, identity: Any, number: int) -> dict[str, Any]:
+    """Return what says where a carried trial was measured."""
+    return {"study": study_name, "id": identity, "trial": number}
+
+
+def origin_of(trial: FrozenTrial) -> tuple[Any, Any] | None:
+    """Return what tells a carried trial from all others; None for one that was measured in its own study."""
+    found = trial.user_attrs.get(ORIGIN)
+    return (found.get("id") or found.get("study"), found.get("trial")) if isinstance(found, Mapping) else None
+
+
+def origin_text(trial: FrozenTrial) -> str | None:
+    """Return in a few characters where a carried trial was measured."""
+    found = trial.user_attrs.get(ORIGIN)
+    return f"{found.get('study')} #{found.get('trial')}" if isinstance(found, Mapping) else None
+
+
 def check_schema(encoded: Any, what: str) -> None:
     """Refuse a record that this version cannot know.
 

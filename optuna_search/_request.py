@@ -19,6 +19,7 @@ from sklearn.base import clone
 from optuna_search import _samplers
 from optuna_search._compat import SEARCH_CONSTRAINTS, Interval, ahead, check_scoring, constraint_complaint
 from optuna_search._dimensions import example
+from optuna_search._fork import Parent
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
 from optuna_search.exceptions import InvalidRequestError, SpaceError
@@ -59,7 +60,6 @@ _LATER = {
     "min_resources": "auto",
     "max_resources": "auto",
     "factor": 3,
-    "fork_of": None,
     "fit_timeout": None,
 }
 
@@ -164,6 +164,12 @@ def _check_study_name(value: Any) -> str | None:
     return f"study_name={value!r} must be a text of at least one character, without NUL."
 
 
+def _check_fork_of(value: Any) -> str | None:
+    if value is None or isinstance(value, Parent) or (isinstance(value, str) and value):
+        return None
+    return f"fork_of={value!r} must be the name of a study in the same storage, or what search.fork(...) puts there."
+
+
 #: What scikit-learn's constraints cannot say.
 _FURTHER: dict[str, Callable[[Any], str | None]] = {
     **{name: _no_bool(name) for name in ("n_trials", "n_fits", "timeout", "fit_timeout", "factor", "error_score")},
@@ -175,6 +181,7 @@ _FURTHER: dict[str, Callable[[Any], str | None]] = {
     "callbacks": _check_callbacks,
     "objectives": _check_objectives,
     "study_name": _check_study_name,
+    "fork_of": _check_fork_of,
 }
 
 
@@ -317,6 +324,12 @@ def initial_points(search: Any, space: AnySpace) -> list[dict[str, Any]]:
     return stored
 
 
+def parent_of(search: Any) -> Parent | None:
+    """Return the study that a search is forked from; None if it begins with nothing."""
+    given = search.fork_of
+    return Parent(given, search.storage) if isinstance(given, str) else given
+
+
 def _is_named(space: AnySpace, name: str) -> bool:
     return isinstance(space, FunctionSpace) or any(name in branch.dimensions for branch in space.branches)
 
@@ -356,7 +369,9 @@ def budget_of(search: Any, space: AnySpace, started: float) -> Budget:
     return Budget(n_trials, search.n_fits, deadline, give_up=order != "grid")
 
 
-def proposals_of(search: Any, space: AnySpace, n_trials: int | None, n_earlier: int) -> Proposals:
+def proposals_of(
+    search: Any, space: AnySpace, n_trials: int | None, n_earlier: int, first: Sequence[Mapping[str, Any]]
+) -> Proposals:
     """Return the source of candidates.
 
     Parameters
@@ -365,8 +380,9 @@ def proposals_of(search: Any, space: AnySpace, n_trials: int | None, n_earlier: 
         How many trials the study shall have, if that is known.
     n_earlier : int
         How many trials the study has already: each part of a search draws numbers of its own.
+    first : sequence of mapping
+        Points to try first, as Optuna stores them.
     """
-    first = initial_points(search, space)
     order = order_of(search, space)
     if order is not None:
         assert isinstance(space, Space)

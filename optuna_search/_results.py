@@ -33,6 +33,8 @@ class Row:
     #: What the estimator got.
     params: dict[str, Any]
     record: Record
+    #: Where a trial that was carried over was measured.
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_tr
         _demote_infinite(results, metric)
     results["trial_number"] = np.array([row.number for row in rows], dtype=np.int64)
     results["trial_state"] = np.array([row.state for row in rows], dtype=object)
+    if any(row.origin for row in rows):
+        results["trial_origin"] = np.array([row.origin for row in rows], dtype=object)
     return results
 
 
@@ -177,6 +181,8 @@ class Leader:
         Its standard deviation over the folds, as in ``cv_results_``.
     metrics : dict
         The mean over the folds of every metric.
+    origin : str or None
+        Where it was measured, as in "svc #12", if that was in another study.
     """
 
     rank: int
@@ -185,6 +191,7 @@ class Leader:
     score: float
     std: float
     metrics: dict[str, float]
+    origin: str | None = None
     #: The parameters as the record has them, objects by their names: what the tables show.
     texts: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -212,6 +219,7 @@ class Leaderboard(Sequence[Leader]):
         names = _metrics(results)
         means = results[f"mean_test_{metric}"]
         ranks = results[f"rank_test_{metric}"]
+        origins = results.get("trial_origin", [None] * len(means))
         order = [i for i in np.argsort(ranks, kind="stable") if not np.isnan(means[i]) and means[i] != np.inf]
         self._leaders = [
             Leader(
@@ -221,6 +229,7 @@ class Leaderboard(Sequence[Leader]):
                 float(means[i]),
                 float(results[f"std_test_{metric}"][i]),
                 {name: float(results[f"mean_test_{name}"][i]) for name in names},
+                origins[i],
                 texts[i],
             )
             for i in order
@@ -279,10 +288,12 @@ class Leaderboard(Sequence[Leader]):
     def _table(self, width: int) -> tuple[list[str], list[list[str]]]:
         """Return header and cells as texts of at most this width; a parameter that a trial does not have is empty."""
         params, metrics = self._columns()
-        header = ["rank", "trial", self.metric, "std", *metrics, *params]
+        forked = any(e.origin for e in self._leaders)
+        header = ["rank", "trial", self.metric, "std", *metrics, *(["from"] if forked else []), *params]
         rows = [
             [str(e.rank), str(e.trial_number), f"{e.score:.4f}", f"{e.std:.4f}"]
             + [f"{e.metrics[name]:.4f}" for name in metrics]
+            + ([shortened(e.origin or "", width)] if forked else [])
             + [_short(e.params[name], e.texts.get(name), width) if name in e.params else "" for name in params]
             for e in self._leaders
         ]
@@ -292,7 +303,7 @@ class Leaderboard(Sequence[Leader]):
         if not self._leaders:
             return "no trial has a score yet"
         header, rows = self._table(MAX_WIDTH)
-        return text_table(header, rows, numeric=len(header) - len(self._columns()[0]))
+        return text_table(header, rows, numeric=4 + len(self._columns()[1]))
 
     def _repr_html_(self) -> str:
         return html_table(*self._table(MAX_WIDTH_HTML))
@@ -314,6 +325,8 @@ class Leaderboard(Sequence[Leader]):
             "std": [e.std for e in self._leaders],
         }
         columns |= {name: [e.metrics[name] for e in self._leaders] for name in metrics}
+        if any(e.origin for e in self._leaders):
+            columns["origin"] = [e.origin for e in self._leaders]
         objects = {f"param_{name}": [e.params.get(name) for e in self._leaders] for name in params}
         return pd.DataFrame(columns).join(pd.DataFrame(objects, dtype=object))
 

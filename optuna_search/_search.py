@@ -28,8 +28,10 @@ from optuna_search._compat import (
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
+from optuna_search._fork import Parent, fork
 from optuna_search._lease import renewed
 from optuna_search._reading import Setup, results_of, setup_of, texts_of
+from optuna_search._record import measured_here
 from optuna_search._results import (
     Leaderboard,
     is_multimetric,
@@ -50,6 +52,7 @@ from optuna_search._store import (
     warn_of_foreign_trials,
 )
 from optuna_search._tokens import token
+from optuna_search._transfer import replaced
 from optuna_search._url import protect
 from optuna_search._workers import open_workers
 from optuna_search.callbacks import Progress, watching
@@ -91,8 +94,8 @@ class OptunaSearchCV(BaseSearchCV):
     param_grid : dict, list of dict, or callable
         Another name for `param_distributions`, so that a ``GridSearchCV`` call needs no other change.
     n_trials : int, default=None
-        The number of finished trials that the *study* shall have in the end, earlier runs included. (Each run
-        counts what is there when it begins: in this version, two at the same time may make more.)
+        The number of finished trials that the *study* shall have in the end, whoever runs them: this process,
+        an earlier one, or several at once. Trials that a fork takes over do not count.
         None: with `n_fits` or `timeout`, as many as they allow; else a grid is searched whole; else 50,
         which is enough for a sampler to learn from in a space of a few parameters.
     n_fits : int, default=None
@@ -129,8 +132,8 @@ class OptunaSearchCV(BaseSearchCV):
         or continued if it is there and was measured on the same data, folds, scoring, estimator and space.
         ``{data}`` in it becomes eight characters that stand for the data: in nested cross-validation each
         outer fold then has a study of its own, which a rerun continues.
-    fork_of : object, default=None
-        Not in this version.
+    fork_of : str, default=None
+        A study in the same storage whose trials this one begins with; see `fork`, which sets it.
     scoring, n_jobs, refit, cv, pre_dispatch, error_score, return_train_score
         As in ``GridSearchCV``, with its defaults. Tasks go to joblib's configured backend one by one, so no
         worker waits for a straggler.
@@ -147,7 +150,8 @@ class OptunaSearchCV(BaseSearchCV):
     ----------
     cv_results_ : dict of str to array
         As in ``GridSearchCV``, one row for each finished trial in trial order, and ``trial_number`` and
-        ``trial_state`` ("COMPLETE", "FAIL"). Times are in seconds.
+        ``trial_state`` ("COMPLETE", "FAIL"); in a fork also ``trial_origin``, which says where a trial that was
+        carried over was measured. Times are in seconds.
     best_estimator_ : estimator
         The best candidate, fitted on all data; only with `refit`.
     best_score_ : float
@@ -177,7 +181,10 @@ class OptunaSearchCV(BaseSearchCV):
     study_ : optuna.Study
         The study, an ordinary one. What stands for an object in it is its token.
     n_trials_ : int
-        Trials of the study that count: complete, or failed by their estimator.
+        Trials of the study that count: complete, or failed by their estimator, and measured here.
+    fork_report_ : ForkReport
+        What came over from the parent: ``carried``, ``filled``, ``dropped``, ``retried``; it prints as a table.
+        Only for a fork.
 
     Raises
     ------
@@ -374,7 +381,11 @@ class OptunaSearchCV(BaseSearchCV):
         name = name.replace("{data}", data_digest(found))
         sizes = _measure.fold_sizes(evaluation.splits)
         header = Header(found, versions(self.estimator), token(self.estimator).text, sizes)
-        store = create_or_continue(open_storage(self.storage), name, header)
+        parent = _request.parent_of(self)
+        if parent is None:
+            store, _ = create_or_continue(open_storage(self.storage), name, header)
+        else:
+            store, self.fork_report_ = fork(parent, open_storage(self.storage), name, header, self.estimator, space)
         warn_of_foreign_trials(store)
         return store
 
@@ -383,7 +394,8 @@ class OptunaSearchCV(BaseSearchCV):
     def _search(self, store: Store, space: AnySpace, evaluation: Evaluation, context: Any, started: float) -> None:
         trials = store.trials()
         budget = _request.budget_of(self, space, started)
-        proposals = _request.proposals_of(self, space, budget.n_trials, len(trials))
+        first = [*_request.initial_points(self, space), *self._retried()]
+        proposals = _request.proposals_of(self, space, budget.n_trials, len(trials), first)
         n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
@@ -406,6 +418,10 @@ class OptunaSearchCV(BaseSearchCV):
         finally:
             progress.close()
         search_context.call_on_fit_task_end(estimator=self)
+
+    def _retried(self) -> Sequence[Mapping[str, Any]]:
+        """Return the points of a parent that are tried first."""
+        return [one.point for one in self.fork_report_.retried] if hasattr(self, "fork_report_") else []
 
     @property
     def _error_score(self) -> float:
@@ -434,7 +450,7 @@ class OptunaSearchCV(BaseSearchCV):
     def _publish(self, store: Store, kept: Sequence[Kept], space: AnySpace | None, setup: Setup) -> None:
         """Set every fitted attribute but the refitted estimator, as far as there is something to set."""
         self._study, self._study_name = store.study, store.study.study_name
-        self.n_trials_ = len(kept)
+        self.n_trials_ = sum(measured_here(k.trial) for k in kept)
         if not kept:
             return
         records = [k.record for k in kept]
@@ -508,6 +524,71 @@ class OptunaSearchCV(BaseSearchCV):
         if self._study is None:  # it went through a pickle
             self._study = open_existing(open_storage(self.storage, to_read=True), self._study_name).study
         return self._study
+
+    def fork(self, new_space: Any, *, study_name: str | None = None, **params: Any) -> OptunaSearchCV:
+        """Return an unfitted search that goes on from this study in another space.
+
+        Its ``fit`` compares. If data, splits, scoring and estimator are those of this search, every finished
+        trial that is a point of the new space comes over with all its fold scores and counts as known, though
+        not for `n_trials`: ranges and choices may grow or shrink, a parameter that is new takes the value that
+        the estimator had, and one that is gone must have the value that the estimator has now. If they are
+        others, scores mean nothing there, and the best points of this study are tried first instead. What came
+        over stands in ``fork_report_``. This search and its study never change.
+
+        Parameters
+        ----------
+        new_space : dict, list of dict, or callable
+            The keys of a dict replace those of this search's space (in a list of dicts, wherever they stand; a
+            new key is added to all); a list with one element pins a parameter. A list of dicts or a callable
+            replaces the whole space, and so may leave parameters out.
+        study_name : str, default=None
+            The name of the new study, as in `OptunaSearchCV`.
+        **params : dict
+            Other parameters of the new search: another `storage`, `n_trials`, `scoring`, or `sampler`. All
+            others are those of this search, but for a list of `initial_params`, which was tried.
+
+        Returns
+        -------
+        search : OptunaSearchCV
+            With `fork_of` set, so that it survives ``clone`` and pickling.
+
+        Raises
+        ------
+        InvalidRequestError
+            If this search has no study yet, or if the parameters cannot be used.
+        SpaceError
+            If `new_space` does not say what the whole space is.
+
+        Examples
+        --------
+        >>> from optuna.distributions import FloatDistribution
+        >>> from optuna_search import OptunaSearchCV
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.svm import SVC
+        >>> X, y = load_iris(return_X_y=True)
+        >>> search = OptunaSearchCV(SVC(), {"C": [0.1, 1], "kernel": ["rbf"]}).fit(X, y)
+        >>> wider = search.fork({"C": FloatDistribution(1e-2, 1e2, log=True)}, n_trials=5).fit(X, y)
+        >>> len(wider.fork_report_.carried), wider.n_trials_, len(wider.cv_results_["params"])
+        (2, 5, 7)
+        """
+        if not hasattr(self, "_study_name"):
+            raise InvalidRequestError("This search has no study to fork yet: call fit first, or from_study.")
+        if odd := {"param_distributions", "param_grid", "fork_of"} & params.keys():
+            raise InvalidRequestError(f"{', '.join(sorted(odd))}: fork takes the space as new_space.")
+        if unknown := params.keys() - self.get_params(deep=False).keys():
+            raise InvalidRequestError(f"{', '.join(sorted(unknown))}: no parameter of {type(self).__name__}.")
+        space = self.param_distributions if self.param_grid is None else self.param_grid
+        in_memory = self._study is not None and isinstance(storage_of(self._study), InMemoryStorage)
+        parent = Parent(
+            self._study_name, storage_of(self._study) if in_memory else self.storage, clone(self.estimator), space
+        )
+        made = clone(self)
+        made.set_params(
+            param_distributions=replaced(space, new_space), param_grid=None, study_name=study_name, fork_of=parent
+        )
+        if not isinstance(self.initial_params, str):
+            made.set_params(initial_params=None)
+        return made.set_params(**params)
 
     def __sklearn_clone__(self) -> OptunaSearchCV:
         """Return an unfitted copy that keeps its trials where this one does: a storage object is not copied."""

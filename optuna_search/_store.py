@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _owner, _record
 from optuna_search._compat import quiet_optuna, storage_id, trial_number
+from optuna_search._database import study_names
 from optuna_search._fingerprint import differences
 from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, Record, is_alive
 from optuna_search._space import AnySpace, Candidate
@@ -121,6 +122,10 @@ class Store:
         self.in_the_air[trial_id] = claim
         self.ours[number] = candidate.params
         return trial_id, number
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Write a trial that is finished already."""
+        self.storage.create_new_trial(self.study_id, template_trial=trial)
 
     def renew(self, trial_id: int, times: int) -> None:
         """Write that the owner of a trial in the air still lives, for the so-and-so-many-th time."""
@@ -215,7 +220,9 @@ class Store:
 
     def foreign(self) -> int:
         """Return how many trials were put into the study by something else than this library."""
-        return sum(RECORD not in t.user_attrs and CLAIM not in t.user_attrs for t in self.trials())
+        # One that was in the air when its study was copied was given up in the copy, and has no claim there.
+        ours = {RECORD, CLAIM}
+        return sum(not ours & t.user_attrs.keys() and t.user_attrs.get(FAILURE) != ABANDONED for t in self.trials())
 
     def header(self) -> dict[str, Any]:
         """Return what is kept of the study itself."""
@@ -223,8 +230,13 @@ class Store:
 
 
 def kept_of(trials: Iterable[FrozenTrial]) -> list[Kept]:
-    """Return those of some trials that are finished and count."""
-    return [Kept(trial, _record.decode(trial.user_attrs[RECORD])) for trial in trials if _record.counts(trial)]
+    """Return those of some trials that are finished and count; one that was carried over twice does once."""
+    found: dict[Any, Kept] = {}
+    for trial in trials:
+        if _record.counts(trial):
+            place = _record.origin_of(trial) or trial.number
+            found.setdefault(place, Kept(trial, _record.decode(trial.user_attrs[RECORD])))
+    return list(found.values())
 
 
 def header_of(study_name: str, user_attrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,8 +256,8 @@ def header_of(study_name: str, user_attrs: Mapping[str, Any]) -> dict[str, Any]:
     return dict(user_attrs[RECORD])
 
 
-def create_or_continue(storage: BaseStorage, study_name: str, header: Header) -> Store:
-    """Open the study of this name; make it if there is none.
+def create_or_continue(storage: BaseStorage, study_name: str, header: Header) -> tuple[Store, bool]:
+    """Open the study of this name; make it if there is none, and tell whether that was so.
 
     Raises
     ------
@@ -258,13 +270,13 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
         try:
             study_id = storage.create_new_study([StudyDirection.MAXIMIZE], study_name)
             storage.set_study_user_attr(study_id, RECORD, header.encode())
-            return Store(storage, study_name)
+            return Store(storage, study_name), True
         except DuplicatedStudyError:
             store = Store(storage, study_name)
     attrs = _first_word(store)
     if attrs or store.trials():
         check_same(study_name, header_of(study_name, attrs), header, is_measured=any(map(is_alive, store.trials())))
-        return store
+        return store, False
     if store.study.directions != [StudyDirection.MAXIMIZE]:
         raise StorageError(
             f"study_name={study_name!r} is an empty study that goes another way "
@@ -273,7 +285,7 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
         )
     # Whoever made it was killed before the first word.
     storage.set_study_user_attr(store.study_id, RECORD, header.encode())
-    return store
+    return store, False
 
 
 def _first_word(store: Store) -> Mapping[str, Any]:
@@ -286,6 +298,34 @@ def _first_word(store: Store) -> Mapping[str, Any]:
         time.sleep(0.02)
 
 
+def must_exist(storage: BaseStorage, study_name: str) -> None:
+    """Refuse the name of a study that is not there.
+
+    Raises
+    ------
+    StorageError
+        With the name that may have been meant.
+    """
+    names = study_names(storage)
+    if study_name not in names:
+        close = difflib.get_close_matches(study_name, names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(map(repr, names[:10])) or 'none'}."
+        raise StorageError(f"study_name={study_name!r} is not in this storage.{hint}")
+
+
+def in_the_air(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the running trials whose owners are not known to be dead."""
+    return [t for t in trials if t.state == TrialState.RUNNING and not _owner.is_dead(t.user_attrs.get(CLAIM))]
+
+
+def existing(storage: BaseStorage, study_name: str) -> Store | None:
+    """Open a study of ours if it is there and has been begun."""
+    if study_name not in study_names(storage):
+        return None
+    store = Store(storage, study_name)
+    return store if RECORD in storage.get_study_user_attrs(store.study_id) else None
+
+
 def open_existing(storage: BaseStorage, study_name: str) -> Store:
     """Open a study that must be there.
 
@@ -294,11 +334,7 @@ def open_existing(storage: BaseStorage, study_name: str) -> Store:
     StorageError
         If it is not, or is none of ours.
     """
-    names = [study.study_name for study in storage.get_all_studies()]
-    if study_name not in names:
-        close = difflib.get_close_matches(study_name, names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(map(repr, names[:10])) or 'none'}."
-        raise StorageError(f"study_name={study_name!r} is not in this storage.{hint}")
+    must_exist(storage, study_name)
     store = Store(storage, study_name)
     store.header()
     return store
@@ -327,6 +363,11 @@ def check_same(study_name: str, old: Mapping[str, Any], new: Header, *, is_measu
             + ("" if is_measured else f" Or delete this one, which holds no score: {deletion}."),
             found,
         )
+    warn_of_versions(study_name, old, new)
+
+
+def warn_of_versions(study_name: str, old: Mapping[str, Any], new: Header) -> None:
+    """Tell where the trials of a study were measured with other versions than those of today."""
     changed = list(differences(old.get("versions", {}), dict(new.versions)))
     if changed:
         warnings.warn(
@@ -343,7 +384,7 @@ def _advice(found: list[str]) -> str:
     if parts == {"splits"}:
         return f"{advice} If the splitter shuffles, give it a random_state, so that every run makes the same folds."
     if parts == {"space"}:
-        return f"{advice} To go on in another space with what is known, fork the study (in a coming version)."
+        return f"{advice} To go on in another space with what is known, fork the study: search.fork(new_space)."
     if parts & {"X", "y", "metadata"}:
         return (
             f"{advice} A name with {{data}} in it, as in study_name='svc-{{data}}', names a study for each data set. "

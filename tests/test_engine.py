@@ -86,7 +86,7 @@ class Search:
         self.heard = []
         self.stop_after = None
         self.storage = InMemoryStorage()
-        self.store = create_or_continue(self.storage, "by hand", Header({}, {}, ""))
+        self.store, _ = create_or_continue(self.storage, "by hand", Header({}, {}, ""))
         budget = {"n_trials": len(cells), "give_up": False, **budget}
         self.engine = Engine(
             self.store,
