@@ -12,12 +12,12 @@ PACKAGE = Path(optuna_search.__file__).parent
 FLOORS = [
     ["_compat"],
     ["exceptions"],
-    ["_tokens", "_url", "_owner", "_signals", "_tables"],
+    ["_tokens", "_url", "_owner", "_signals", "_tables", "_hints"],
     ["_dimensions", "_record", "_fingerprint", "_samplers"],
     ["_space", "_storage", "_evaluate", "_results"],
     ["_store", "_propose", "_workers", "callbacks"],
     ["_request", "_measure", "_reading"],
-    ["_engine"],
+    ["_engine", "_compare"],
     ["_search"],
     ["__init__"],
 ]

@@ -1,0 +1,34 @@
+"""What somebody meant who mistyped a name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+#: Up to this many names are listed where none is close.
+MAX_LISTED = 10
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """Return the question or the list that helps on, as a sentence.
+
+    Parameters
+    ----------
+    given : str
+        A name that is not known.
+    names : iterable of str
+        Those that are.
+
+    Examples
+    --------
+    >>> did_you_mean("accuracie", ["accuracy", "f1"])
+    "Did you mean 'accuracy'?"
+    >>> did_you_mean("recall", ["accuracy", "f1"])
+    "There are: 'accuracy', 'f1'."
+    """
+    known = list(names)
+    close = difflib.get_close_matches(given, known, n=1)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    listed = ", ".join(map(repr, known[:MAX_LISTED])) or "none"
+    return f"There are: {listed}{', …' if len(known) > MAX_LISTED else '.'}"
