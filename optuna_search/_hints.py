@@ -10,7 +10,7 @@ MAX_LISTED = 10
 
 
 def did_you_mean(given: str, names: Iterable[str]) -> str:
-    """Return the question or the list that helps on, as a sentence.
+    """Return the question that helps on, or else the list, as a sentence.
 
     Parameters
     ----------
@@ -27,8 +27,11 @@ def did_you_mean(given: str, names: Iterable[str]) -> str:
     "There are: 'accuracy', 'f1'."
     """
     known = list(names)
-    close = difflib.get_close_matches(given, known, n=1)
-    if close:
-        return f"Did you mean {close[0]!r}?"
     listed = ", ".join(map(repr, known[:MAX_LISTED])) or "none"
-    return f"There are: {listed}{', …' if len(known) > MAX_LISTED else '.'}"
+    return closest(given, known) or f"There are: {listed}{', …' if len(known) > MAX_LISTED else '.'}"
+
+
+def closest(given: str, names: Iterable[str]) -> str:
+    """Return the question whether the name that is closest was meant; nothing where none is close."""
+    close = difflib.get_close_matches(given, list(names), n=1)
+    return f"Did you mean {close[0]!r}?" if close else ""

@@ -19,7 +19,10 @@ FLOORS = [
     ["_request", "_measure", "_reading"],
     ["_engine", "_compare"],
     ["_search"],
-    ["__init__"],
+    ["_job"],
+    ["_run", "_arguments"],
+    ["_commands"],
+    ["__init__", "__main__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 FOREIGN = ("sklearn", "optuna", "joblib", "scipy")
