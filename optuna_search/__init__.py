@@ -6,13 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optuna_search import exceptions
+    from optuna_search import exceptions, studies
     from optuna_search._dimensions import named
     from optuna_search._search import OptunaSearchCV
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["OptunaSearchCV", "__version__", "exceptions", "named"]
+__all__ = ["OptunaSearchCV", "__version__", "exceptions", "named", "studies"]
 
 _HOMES = {"OptunaSearchCV": "_search", "named": "_dimensions"}
 

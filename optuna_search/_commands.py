@@ -12,7 +12,6 @@ from typing import Any
 
 from optuna_search import studies
 from optuna_search._arguments import VARIABLE, UsageError
-from optuna_search._compare import compare
 from optuna_search._reading import leaderboard_of
 from optuna_search._record import FAILURE
 from optuna_search._results import Leader, Leaderboard
@@ -153,7 +152,7 @@ def _leader(leader: Leader) -> dict[str, Any]:
 
 
 def _compare(args: Namespace) -> Answer:
-    found = compare(*args.names, storage=storage_of(args), metric=args.metric)
+    found = studies.compare(*args.names, storage=storage_of(args), metric=args.metric)
     return Answer(repr(found), asdict(found))
 
 

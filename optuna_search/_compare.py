@@ -17,7 +17,7 @@ from optuna_search._fingerprint import differences
 from optuna_search._hints import did_you_mean
 from optuna_search._reading import Setup, setup_of
 from optuna_search._results import is_multimetric, metrics_of
-from optuna_search._storage import open_storage
+from optuna_search._storage import in_plain_words, open_storage
 from optuna_search._store import Kept, Store, open_existing
 from optuna_search._tables import html_table, pandas, shortened, text_table
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StudyMismatchError
@@ -261,15 +261,14 @@ def compare(*searches_or_names: Any, storage: Any = None, metric: str | None = N
 
     Examples
     --------
-    >>> from optuna_search import OptunaSearchCV
-    >>> from optuna_search._compare import compare
+    >>> from optuna_search import OptunaSearchCV, studies
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.svm import SVC
     >>> from sklearn.tree import DecisionTreeClassifier
     >>> X, y = load_iris(return_X_y=True)
     >>> svc = OptunaSearchCV(SVC(), {"C": [0.1, 1, 10]}).fit(X, y)
     >>> stump = OptunaSearchCV(DecisionTreeClassifier(random_state=0), {"max_depth": [1]}).fit(X, y)
-    >>> found = compare(stump, svc)
+    >>> found = studies.compare(stump, svc)
     >>> [(entry.estimator, round(entry.score, 3)) for entry in found]
     [('SVC()', 0.98), ('DecisionTreeClassifier(random_state=0)', 0.667)]
     >>> found.pairs[0].p < 0.001
@@ -308,11 +307,11 @@ def _read(given: Sequence[Any], storage: Any) -> list[_Study]:
     opened = open_storage(storage if named else None, to_read=True)
     studies: dict[Any, _Study] = {}
     for one in given:
-        store = open_existing(opened, one) if isinstance(one, str) else _store_of(one)
-        name, header = store.study.study_name, store.header()
-        if (key := (name, header.get("id"))) in studies:
-            raise InvalidRequestError(f"study {name!r} is given twice; a study has nothing to differ from itself in.")
-        studies[key] = _Study(name, header, store.kept())
+        with in_plain_words(storage if isinstance(one, str) else None):
+            study = _study(open_existing(opened, one) if isinstance(one, str) else _store_of(one))
+        if (key := (study.name, study.header.get("id"))) in studies:
+            raise InvalidRequestError(f"study {study.name!r} is given twice; it does not differ from itself.")
+        studies[key] = study
     return list(studies.values())
 
 
@@ -324,6 +323,10 @@ def _complaint(one: Any, storage: Any) -> str | None:
     if hasattr(one, "study_name") and hasattr(one, "fit"):
         return f"a search of {type(one.estimator).__name__} is not fitted: call fit() first, or give a study's name."
     return f"{shortened(repr(one), 80)} is neither a fitted OptunaSearchCV nor the name of a study."
+
+
+def _study(store: Store) -> _Study:
+    return _Study(store.study.study_name, store.header(), store.kept())
 
 
 def _store_of(search: Any) -> Store:

@@ -50,10 +50,13 @@ __all__ = [
     "num_samples",
     "published_scorer",
     "quiet_optuna",
+    "relational",
+    "renamed",
     "root_context",
     "storage_id",
     "storage_of",
     "trial_number",
+    "uncached",
     "warn_or_raise_about_fit_failures",
     "with_settings",
 ]
@@ -260,6 +263,26 @@ def backend_url(storage: optuna.storages.BaseStorage) -> Any:
     """Return the URL and the options that a storage of a database connects with."""
     inner = getattr(storage, "_backend", storage)
     return getattr(inner, "url", None) or getattr(inner, "_url", None), getattr(inner, "engine_kwargs", None)
+
+
+def uncached(storage: optuna.storages.BaseStorage) -> optuna.storages.BaseStorage:
+    """Return what a storage of a database stands before, past what it remembers; any other storage as it is."""
+    return relational(storage) or storage
+
+
+def relational(storage: optuna.storages.BaseStorage) -> optuna.storages.RDBStorage | None:
+    """Return the storage of a relational database behind a storage, or None."""
+    from optuna.storages import RDBStorage
+
+    inner = getattr(storage, "_backend", storage)
+    return inner if isinstance(inner, RDBStorage) else None
+
+
+def renamed(storage: optuna.storages.BaseStorage, study_id: int, name: str) -> None:
+    """Tell Optuna's cache of a database that a study has another name now: it reads names only once."""
+    known = getattr(storage, "_studies", {}).get(study_id)
+    if known is not None and hasattr(known, "name"):
+        known.name = name
 
 
 def trial_number(storage: optuna.storages.BaseStorage, trial_id: int) -> int:

@@ -8,16 +8,20 @@ import os
 import random
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend
 
 from optuna_search._compat import backend_url
 from optuna_search._url import SecretURL, expand, mask, redact
-from optuna_search.exceptions import StorageError
+from optuna_search.exceptions import InvalidRequestError, OptunaSearchError, StorageError
 
+#: Endings of the names of Optuna's journal files; a study file is one that holds a single study.
+JOURNALS = (".journal", ".study")
 #: Seconds that a write waits for other processes to let go of an SQLite file.
 BUSY_TIMEOUT = 60
 #: How often opening is tried while others make the same tables.
@@ -32,8 +36,8 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     Parameters
     ----------
     given : None, str, Path, or optuna.storages.BaseStorage
-        None is memory; a path is an SQLite file, or a journal file if it ends in ``.journal``; anything with
-        ``://`` is the URL of a database.
+        None is memory; a path is an SQLite file, or a journal file if it ends in ``.journal`` or ``.study``;
+        anything with ``://`` is the URL of a database.
     to_read : bool
         Whether something is expected there already, so that a file must not be made.
 
@@ -41,11 +45,15 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     ------
     StorageError
         If it cannot be opened.
+    InvalidRequestError
+        If it is nothing that could be.
     """
     if given is None:
         return InMemoryStorage()
     if isinstance(given, BaseStorage):
         return get_storage(given)
+    if not isinstance(given, str | os.PathLike):
+        raise InvalidRequestError(f"storage={given!r} must be a path, a URL, an Optuna storage, or None.")
     text = given.connect() if isinstance(given, SecretURL) else os.fspath(given)
     shown, url = mask(text), text
     try:
@@ -55,8 +63,11 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
                 raise StorageError(
                     f"storage={shown!r} cannot be opened: a PostgreSQL URL begins with postgresql+psycopg://."
                 )
+            file = _file_of(url)
             if to_read:
-                _must_exist(_file_of(url), shown)
+                _must_exist(file, shown)
+            if file is not None:
+                _check_database(file, shown, to_read)
             return _open_url(url)
         path = Path(text).expanduser().absolute()
         if to_read:
@@ -65,8 +76,9 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
             raise StorageError(f"storage={shown!r}: there is no folder {path.parent}.")
         if path.is_dir():
             raise StorageError(f"storage={shown!r} is a folder; name a file in it, as in {path.name}/searches.db.")
-        if path.suffix == ".journal":
+        if path.suffix in JOURNALS:
             return JournalStorage(JournalFileBackend(str(path)))
+        _check_database(path, shown, to_read)
         return _open_url(*_sqlite_url(path))
     except StorageError:
         raise
@@ -92,6 +104,65 @@ def _file_of(url: str) -> Path | None:
         return None
     file = url.partition("///")[2].partition("?")[0]
     return None if file in ("", ":memory:") or file.startswith("file:") else Path(file)
+
+
+def _check_database(path: Path, shown: str, to_read: bool) -> None:
+    """Refuse an SQLite file that is no study file before anything is written to it."""
+    if not path.is_file():
+        return
+    why = ""
+    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=BUSY_TIMEOUT)) as db:
+        try:
+            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        except sqlite3.OperationalError:
+            return  # locked, for instance: whoever opens it has more patience, or a better word
+        except sqlite3.DatabaseError as error:
+            why = str(error)
+    if why:
+        with path.open("rb") as file:
+            is_journal = file.read(1) == b"{"
+        advice = (
+            "It looks like a journal, whose name ends in .journal."
+            if is_journal
+            else f"It is no study file; if it was one, this may save what is left: sqlite3 {path.name} .recover."
+        )
+        raise StorageError(f"storage={shown!r} cannot be opened: {why}. {advice}")
+    if "studies" not in tables and (tables or to_read):
+        what = f"the database of something else (with the table {min(tables)!r})" if tables else "empty"
+        raise StorageError(
+            f"storage={shown!r} cannot be opened: it is {what}, and no study file. Nothing was written to it."
+        )
+
+
+@contextlib.contextmanager
+def in_plain_words(given: Any) -> Iterator[None]:
+    """Say what goes wrong with an open storage in one line, and without its password.
+
+    Raises
+    ------
+    StorageError
+        For whatever Optuna, SQLAlchemy or a driver raises inside.
+    """
+    try:
+        yield
+        return
+    except (OptunaSearchError, ImportError):
+        raise
+    except Exception as error:
+        shown, url = _shown_and_url(given)
+        told = f"{shown}{redact(_reason(error), url)}"
+    raise StorageError(told)
+
+
+def _shown_and_url(given: Any) -> tuple[str, str]:
+    """Return how a message names a storage, and the URL whose password it must not hold."""
+    if isinstance(given, BaseStorage) or given is None:
+        return "", str(backend_url(given)[0])
+    text = given.connect() if isinstance(given, SecretURL) else os.fspath(given)
+    url = text
+    with contextlib.suppress(StorageError):
+        url = expand(text)
+    return f"storage={mask(text)!r}: ", url
 
 
 def _sqlite_url(path: Path) -> tuple[str, str | None]:

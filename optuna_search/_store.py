@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import difflib
 import time
 import uuid
 import warnings
@@ -29,7 +28,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _owner, _record
 from optuna_search._compat import quiet_optuna, storage_id, trial_number
+from optuna_search._database import study_names
 from optuna_search._fingerprint import differences
+from optuna_search._hints import did_you_mean
 from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, Record, is_alive
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._tokens import plain, token
@@ -190,7 +191,9 @@ class Store:
 
     def foreign(self) -> int:
         """Return how many trials were put into the study by something else than this library."""
-        return sum(RECORD not in t.user_attrs and CLAIM not in t.user_attrs for t in self.trials())
+        # One that was in the air when its study was copied was given up in the copy, and has no claim there.
+        ours = {RECORD, CLAIM}
+        return sum(not ours & t.user_attrs.keys() and t.user_attrs.get(FAILURE) != ABANDONED for t in self.trials())
 
     def header(self) -> dict[str, Any]:
         """Return what is kept of the study itself."""
@@ -261,6 +264,24 @@ def _first_word(store: Store) -> Mapping[str, Any]:
         time.sleep(0.02)
 
 
+def must_exist(storage: BaseStorage, study_name: str) -> None:
+    """Refuse the name of a study that is not there.
+
+    Raises
+    ------
+    StorageError
+        With the name that may have been meant.
+    """
+    names = study_names(storage)
+    if study_name not in names:
+        raise StorageError(f"study_name={study_name!r} is not in this storage. {did_you_mean(study_name, names)}")
+
+
+def in_the_air(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the running trials whose owners are not known to be dead."""
+    return [t for t in trials if t.state == TrialState.RUNNING and not _owner.is_dead(t.user_attrs.get(CLAIM))]
+
+
 def open_existing(storage: BaseStorage, study_name: str) -> Store:
     """Open a study that must be there.
 
@@ -269,11 +290,7 @@ def open_existing(storage: BaseStorage, study_name: str) -> Store:
     StorageError
         If it is not, or is none of ours.
     """
-    names = [study.study_name for study in storage.get_all_studies()]
-    if study_name not in names:
-        close = difflib.get_close_matches(study_name, names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(map(repr, names[:10])) or 'none'}."
-        raise StorageError(f"study_name={study_name!r} is not in this storage.{hint}")
+    must_exist(storage, study_name)
     store = Store(storage, study_name)
     store.header()
     return store

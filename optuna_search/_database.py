@@ -1,0 +1,55 @@
+"""What a relational database does at once where other storages take many steps."""
+
+from __future__ import annotations
+
+import sqlalchemy
+from optuna.storages import BaseStorage
+
+from optuna_search._compat import relational, renamed
+from optuna_search.exceptions import StorageError
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    """Return the names of all studies, in the order in which they were made.
+
+    A database is asked for no more than that: an attribute of one study that cannot be read hides no other.
+    """
+    database = relational(storage)
+    if database is None:
+        return [study.study_name for study in storage.get_all_studies()]
+    with database.engine.connect() as connection:
+        rows = connection.execute(sqlalchemy.text("SELECT study_name FROM studies ORDER BY study_id"))
+        return [str(name) for (name,) in rows]
+
+
+def rename_in_place(storage: BaseStorage, study_id: int, new_name: str) -> bool:
+    """Give a study another name in one transaction; False where the storage is no relational database.
+
+    Raises
+    ------
+    StorageError
+        If there is a study of the new name: that the database decides, whoever else is at it.
+    """
+    database = relational(storage)
+    if database is None:
+        return False
+    rename = sqlalchemy.text("UPDATE studies SET study_name = :name WHERE study_id = :id")
+    taken = False
+    try:
+        with database.engine.begin() as connection:
+            found = connection.execute(rename, {"name": new_name, "id": study_id}).rowcount
+    except sqlalchemy.exc.IntegrityError:
+        taken = True
+    if taken:
+        raise already_there(new_name)
+    if not found:
+        raise StorageError("The study was deleted by another process a moment ago.")
+    renamed(storage, study_id, new_name)
+    return True
+
+
+def already_there(name: str) -> StorageError:
+    """Return the error about a name that is taken."""
+    return StorageError(
+        f"There is a study {name!r} already; nothing was changed. Choose another name, or delete it first."
+    )
