@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from optuna_search._arguments import VARIABLE, UsageError, parser
-from optuna_search._tables import printable
+from optuna_search._tables import printable_lines
 
 if TYPE_CHECKING:
     from optuna_search._commands import Answer
@@ -82,9 +82,9 @@ def _answered(given: Sequence[str]) -> int:
 def _print(answer: Answer, as_json: bool) -> None:
     text = json.dumps(strict(answer.data), indent=2, allow_nan=False) if as_json else answer.text
     if text:
-        print(_safe(text))
+        print(printable_lines(text))
     if answer.remark is not None:
-        print(_safe(answer.remark), file=sys.stderr)
+        print(printable_lines(answer.remark), file=sys.stderr)
     if answer.complaint is not None:
         _complain(answer.complaint, as_json)
 
@@ -99,16 +99,11 @@ def _complain(message: str, as_json: bool, traceback: str = "", given: Sequence[
         text = json.dumps({"error": message} | ({"traceback": traceback} if traceback else {}))
     else:
         text = f"{traceback}optuna-search: {message}"
-    print(_safe(text), file=sys.stderr)
+    print(printable_lines(text), file=sys.stderr)
 
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    print(_safe(f"optuna-search: warning: {message}"), file=sys.stderr)
-
-
-def _safe(text: str) -> str:
-    """Return a text whose lines do not steer a terminal, whatever a storage or an error has in it."""
-    return "\n".join(map(printable, text.splitlines()))
+    print(printable_lines(f"optuna-search: warning: {message}"), file=sys.stderr)
 
 
 def strict(value: Any) -> Any:

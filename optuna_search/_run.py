@@ -32,6 +32,8 @@ from optuna_search._job import Fault, Job, load
 from optuna_search._record import ORIGIN, counts
 from optuna_search._storage import open_storage
 from optuna_search._store import Store, unique_name
+from optuna_search._tables import printable, printable_lines
+from optuna_search._url import mask
 from optuna_search.exceptions import InvalidRequestError
 
 #: Seconds between two looks at the study.
@@ -41,7 +43,8 @@ LINE_SECONDS = 5.0
 #: Seconds that workers get to end after a signal.
 GRACE = 10.0
 #: Signals that end a run, as far as the system has them.
-ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_HANGUP = getattr(signal, "SIGHUP", None)
+ENDING = [number for number in (signal.SIGINT, signal.SIGTERM, _HANGUP) if number is not None]
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,8 @@ def _signals_noted() -> Iterator[list[int]]:
     """Note the first signal that ends a run; a second one has its usual effect."""
     asked: list[int] = []
     usual = {number: signal.getsignal(number) for number in ENDING}
+    if usual.get(_HANGUP) == signal.SIG_IGN:  # it was started by nohup
+        del usual[_HANGUP]
 
     def restore() -> None:
         for number, handler in usual.items():
@@ -256,7 +261,7 @@ def _signals_noted() -> Iterator[list[int]]:
         asked.append(number)
         restore()
 
-    for number in ENDING:
+    for number in usual:
         signal.signal(number, note)
     try:
         yield asked
@@ -337,16 +342,18 @@ class View:
         self._next_line = 0.0
         self._bar: Any = None
         if sys.stderr.isatty():
-            self._bar = tqdm(total=plan.n_trials, desc=plan.study_name, unit=" trial", dynamic_ncols=True)
+            name = printable(plan.study_name)
+            self._bar = tqdm(total=plan.n_trials, desc=name, unit=" trial", dynamic_ncols=True)
 
     def say(self, text: str) -> None:
         """Write some lines, above the bar if there is one."""
         if not text:
             return
+        safe = printable_lines(mask(text))  # a storage may be quoted in it
         if self._bar is None:
-            print(text, file=sys.stderr, flush=True)
+            print(safe, file=sys.stderr, flush=True)
         else:
-            self._bar.write(text, file=sys.stderr)
+            self._bar.write(safe, file=sys.stderr)
 
     def relay(self, worker: Worker) -> None:
         """Pass on what a worker writes; what several write alike, a warning for instance, once."""
