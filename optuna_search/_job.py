@@ -18,10 +18,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from optuna.samplers import BaseSampler
-
 from optuna_search._hints import did_you_mean
-from optuna_search._samplers import seed_of
 from optuna_search._search import OptunaSearchCV
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchError
 
@@ -35,8 +32,6 @@ class Job:
     #: FILE_OR_MODULE:FUNCTION.
     target: str
     study_name: str
-    #: Which of the workers it is, from 0.
-    index: int
     #: The file that gets what went wrong.
     report: str
     #: Where the study is kept, if not where the search says.
@@ -186,11 +181,6 @@ def prepared(search: OptunaSearchCV, job: Job) -> OptunaSearchCV:
         changes["storage"] = job.storage
     if isinstance(search.refit, str) and not search.objectives and _has_several_metrics(search.scoring):
         changes["objectives"] = [search.refit]  # it says which metric is pursued, too
-    # With the same seed everywhere all workers would begin with the same candidates.
-    if job.index and (seed := seed_of(search.random_state)) is not None:
-        changes["random_state"] = (seed + job.index) % 2**32
-    if job.index and isinstance(search.sampler, BaseSampler):
-        search.sampler.reseed_rng()
     return search.set_params(**changes)
 
 

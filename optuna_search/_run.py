@@ -181,7 +181,7 @@ class Worker:
     def start(cls, plan: Plan, index: int, folder: Path) -> Worker:
         """Start one; its output goes to a file, which is there also when nobody reads it any more."""
         output, report = folder / f"output-{index}", folder / f"report-{index}"
-        job = Job(plan.target, plan.study_name, index, str(report), plan.override)
+        job = Job(plan.target, plan.study_name, str(report), plan.override)
         with output.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "optuna_search", "_worker"],

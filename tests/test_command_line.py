@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 from estimators import FailsOn, KnownScore, ScoresOddly, high, low
 from optuna.distributions import FloatDistribution
-from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
@@ -36,7 +35,7 @@ from optuna_search._arguments import COMMANDS, parser
 from optuna_search._commands import COMMANDS as DONE
 from optuna_search._job import Job, fault_of, prepared
 from optuna_search._record import CLAIM
-from optuna_search._run import Plan, Standing, View, _signals_noted, study_name_of
+from optuna_search._run import Plan, Standing, View, _signals_noted, plan_of, study_name_of
 from optuna_search._storage import open_storage
 
 X = np.arange(24.0).reshape(12, 2)
@@ -50,6 +49,7 @@ def _surroundings(monkeypatch, tmp_path):
     """No storage by default, a folder of its own, and no module or path left behind."""
     monkeypatch.delenv("OPTUNA_SEARCH_STORAGE", raising=False)
     monkeypatch.setenv("PYTHONPATH", PLACES)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # a command that is killed tidies nothing up
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     modules = set(sys.modules)
@@ -507,7 +507,6 @@ import warnings
 import numpy as np
 from estimators import CountsFits, KnownScore
 from optuna.distributions import FloatDistribution
-from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 
 from optuna_search import OptunaSearchCV
@@ -540,6 +539,10 @@ def make():
 
 def endless():
     return a_search(n_trials=100_000), X, Y
+
+
+def elsewhere():
+    return a_search(n_trials=100_000, storage="own.journal"), X, Y
 
 
 def slow():
@@ -679,7 +682,7 @@ class TestRefusedToRun:
 class TestPrepared:
     def test_a_worker_pursues_what_refit_names_and_fits_no_model(self, tmp_path):
         how = {"scoring": {"high": high, "low": low}, "refit": "low", "storage": tmp_path / "s.db", "n_trials": 2}
-        fitted = prepared(search({"x": [1.0, 2.5]}, **how), Job("f:f", "s", 1, "")).fit(X, Y)
+        fitted = prepared(search({"x": [1.0, 2.5]}, **how), Job("f:f", "s", "")).fit(X, Y)
         assert not hasattr(fitted, "best_estimator_")
         assert (fitted.refit, fitted.objectives, fitted.verbose) == (False, ["low"], 0)
         # To the search as it was this is its own study.
@@ -697,23 +700,28 @@ class TestPrepared:
         ],
     )
     def test_only_where_there_is_a_choice(self, how, objectives):
-        assert prepared(search(**how), Job("f:f", "s", 0, "")).objectives == objectives
-
-    def test_each_worker_draws_numbers_of_its_own(self):
-        states = [prepared(search(random_state=2**32 - 1), Job("f:f", "s", i, "")).random_state for i in range(3)]
-        assert states == [2**32 - 1, 0, 1]
-        assert prepared(search(random_state=None), Job("f:f", "s", 1, "")).random_state is None
-        states = [prepared(search(random_state=np.random.RandomState(3)), Job("f:f", "s", i, "")) for i in (1, 2)]
-        assert len({made.random_state for made in states}) == 2
-        fitted = [
-            prepared(search(sampler=RandomSampler(seed=0)), Job("f:f", "s", i, "")).fit(X, Y).best_params_["x"]
-            for i in range(3)
-        ]
-        assert len(set(fitted)) == 3
+        assert prepared(search(**how), Job("f:f", "s", "")).objectives == objectives
 
     def test_the_storage_of_the_command_line_is_taken(self):
-        assert prepared(search(storage="a.db"), Job("f:f", "s", 0, "", "b.db")).storage == "b.db"
-        assert prepared(search(storage="a.db"), Job("f:f", "s", 0, "")).storage == "a.db"
+        assert prepared(search(storage="a.db"), Job("f:f", "s", "", "b.db")).storage == "b.db"
+        assert prepared(search(storage="a.db"), Job("f:f", "s", "")).storage == "a.db"
+
+    @pytest.mark.parametrize(
+        ("function", "given", "default", "expected"),
+        [
+            ("endless", "given.journal", "default.journal", "given.journal"),
+            ("endless", None, "default.journal", "default.journal"),
+            ("elsewhere", None, "default.journal", None),
+            ("elsewhere", "given.journal", None, "given.journal"),
+        ],
+    )
+    def test_a_search_with_a_storage_keeps_it_against_all_but_the_command_line(
+        self, function, given, default, expected, script
+    ):
+        made = plan_of(f"{script}:{function}", given, default)
+        assert made.override == expected
+        assert (made.study_name, made.named, made.n_trials) == ("s", True, 100_000)
+        assert Path(expected or "own.journal").is_file()
 
     def test_a_name_with_data_in_it_is_the_one_that_a_fit_would_take(self):
         made = search(study_name="svc-{data}", n_trials=1)
