@@ -83,11 +83,21 @@ def _landed(trial: FrozenTrial) -> FrozenTrial:
     return landed
 
 
+@dataclass(frozen=True)
+class Copied:
+    """A copy that is whole."""
+
+    storage: BaseStorage
+    study_id: int
+    #: Whether there was something of it already.
+    was_begun: bool
+
+
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def write(source: Snapshot, target: BaseStorage, name: str, *, again: bool = False) -> int:
-    """Write a study under a name, or go on where an earlier try was killed, and return its id.
+def write(source: Snapshot, target: BaseStorage, name: str, *, again: bool = False) -> Copied:
+    """Write a study under a name, or go on where an earlier try was killed.
 
     Parameters
     ----------
@@ -100,7 +110,10 @@ def write(source: Snapshot, target: BaseStorage, name: str, *, again: bool = Fal
         If there is another study of that name, or the copy is not what it should be.
     """
     with quiet_optuna():
-        study_id = _begin(source, target, name, again)
+        try:
+            study_id, was_begun = target.create_new_study(source.directions, name), False
+        except DuplicatedStudyError:
+            study_id, was_begun = _go_on(source, target, name, again), True
         there = len(target.get_all_trials(study_id, deepcopy=False))
         for trial in source.trials[there:]:
             number = trial_number(target, target.create_new_trial(study_id, template_trial=trial))
@@ -108,14 +121,11 @@ def write(source: Snapshot, target: BaseStorage, name: str, *, again: bool = Fal
                 raise StorageError(f"Another process writes to the study {name!r}; the original is as it was.")
         _write_attributes(_expected(source, target, study_id), target, study_id)
         _verify(source, target, study_id, name)
-    return study_id
+    return Copied(target, study_id, was_begun)
 
 
-def _begin(source: Snapshot, target: BaseStorage, name: str, again: bool) -> int:
-    try:
-        return target.create_new_study(source.directions, name)
-    except DuplicatedStudyError:
-        pass
+def _go_on(source: Snapshot, target: BaseStorage, name: str, again: bool) -> int:
+    """Return the id of what an earlier try has left."""
     study_id = target.get_study_id_from_name(name)
     before = snapshot(target, name)
     if not _is_beginning(before, source, target):
@@ -152,15 +162,11 @@ def _expected(source: Snapshot, target: BaseStorage, study_id: int) -> Snapshot:
 # --- after the copy -------------------------------------------------------------------------------------------------
 
 
-def delete_original(
-    original: Snapshot, source: BaseStorage, study_name: str, copied: tuple[BaseStorage, int], *, force: bool
-) -> None:
+def delete_original(original: Snapshot, source: BaseStorage, study_name: str, copied: Copied, *, force: bool) -> None:
     """Delete a study whose copy is whole.
 
     Parameters
     ----------
-    copied : (storage, id)
-        The copy.
     force : bool
         Whether that somebody has written to the original meanwhile does not matter.
 
@@ -169,8 +175,9 @@ def delete_original(
     StorageError
         If somebody has, or the copy is the study itself.
     """
-    target, study_id = copied
-    if study_id == original.study_id and _is_same_place(source, target):
+    # One that was there before may be the study itself, by another way to its storage.
+    may_be_itself = copied.was_begun and copied.study_id == original.study_id
+    if may_be_itself and _is_same_place(source, copied.storage):
         raise StorageError(f"{study_name!r} is in that storage already, under that name.")
     if not force and not is_same(snapshot(source, study_name), original):
         raise StorageError(

@@ -99,7 +99,7 @@ def _notes(trial: FrozenTrial) -> Row:
 def write_csv(rows: Sequence[Row], path: Path) -> None:
     """Write the table as CSV, in which no text is a formula."""
     with path.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
+        lines = csv.writer(file)
         if rows:
             lines.writerow([_cell(name) for name in rows[0]])
         lines.writerows([_cell(one) for one in row.values()] for row in rows)

@@ -145,18 +145,19 @@ def in_plain_words(given: Any) -> Iterator[None]:
     """
     try:
         yield
-        return
     except (OptunaSearchError, ImportError):
         raise
     except Exception as error:
         shown, url = _shown_and_url(given)
-        told = f"{shown}{redact(_reason(error), url)}"
-    raise StorageError(told)
+        # What a driver says may quote the URL, and is not to be shown as the cause.
+        raise StorageError(f"{shown}{redact(_reason(error), url)}") from None
 
 
 def _shown_and_url(given: Any) -> tuple[str, str]:
     """Return how a message names a storage, and the URL whose password it must not hold."""
-    if isinstance(given, BaseStorage) or given is None:
+    if given is None:
+        return "", ""
+    if isinstance(given, BaseStorage):
         return "", str(backend_url(given)[0])
     text = given.connect() if isinstance(given, SecretURL) else os.fspath(given)
     url = text

@@ -153,9 +153,12 @@ def _closing(connect: Callable[[], sqlite3.Connection]) -> Iterator[BaseStorage]
 def _check_tables(path: Path) -> None:
     with contextlib.closing(_connect_to_read(path)) as db:
         damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        page_size = db.execute("PRAGMA page_size").fetchone()[0]
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if damage != "ok":
         raise StorageError(f"it is damaged ({' '.join(damage.split())}).")
+    if path.stat().st_size % page_size:  # SQLite takes what is missing of the last page for zeros
+        raise StorageError("it is damaged (the end is missing).")
     if not {"studies", "trials"} <= tables:
         raise StorageError("it is a database, and no study file.")
 

@@ -233,7 +233,7 @@ def rename_study(study_name: str, new_name: str, storage: Any, *, new_storage: A
     with in_plain_words(storage if new_storage is None else new_storage):
         copied = _copying.write(original, target, new_name, again=True)
     with in_plain_words(storage):
-        _copying.delete_original(original, source, study_name, (target, copied), force=force)
+        _copying.delete_original(original, source, study_name, copied, force=force)
 
 
 def delete_study(study_name: str, storage: Any, *, force: bool = False) -> None:

@@ -27,6 +27,7 @@ from test_storage import (
 )
 from test_studies import (
     DEAD,
+    _impatient,  # noqa: F401 - a fixture
     attributes,
     names,
     of_failures,
@@ -206,7 +207,7 @@ class TestTables:
 
     @pytest.mark.server
     def test_no_password_is_in_any_export(self, path, tmp_path, postgres_url):  # noqa: F811
-        url = postgres_url.replace("postgres:pw@", "postgres:pw@") + "?application_name=s3cr3t"
+        url = f"{postgres_url}?application_name=s3cr3t"
         studies.copy_study("svc", "svc", path, new_storage=url)
         for end in (*TABLES, *FILES):
             studies.export_study("svc", tmp_path / f"out{end}", url)
@@ -221,19 +222,19 @@ class TestStudyFiles:
     @pytest.mark.parametrize("end", FILES)
     def test_it_comes_back_as_it_was(self, end, kept_in, tmp_path):  # noqa: F811
         fitted = search(storage=kept_in, study_name="svc").fit(X, Y)
-        rich(kept_in)
+        opened(kept_in).create_new_study([StudyDirection.MAXIMIZE], "another")
         out = tmp_path / "out"
         out.mkdir()
         studies.export_study("svc", out / f"svc{end}", kept_in)
         assert [file.name for file in out.iterdir()] == [f"svc{end}"]
-        assert studies.import_study(out / f"svc{end}", tmp_path / "back.db") == "svc"
+        assert studies.import_study(out / f"svc{end}", tmp_path / "back.journal") == "svc"
         assert [file.name for file in out.iterdir()] == [f"svc{end}"]
-        assert names(tmp_path / "back.db") == ["svc"]
-        assert trials_as_text(tmp_path / "back.db", "svc") == trials_as_text(kept_in, "svc")
-        assert attributes(tmp_path / "back.db", "svc") == attributes(kept_in, "svc")
-        read = OptunaSearchCV.from_study("svc", tmp_path / "back.db", KnownScore())
+        assert names(tmp_path / "back.journal") == ["svc"]
+        assert trials_as_text(tmp_path / "back.journal", "svc") == trials_as_text(kept_in, "svc")
+        assert attributes(tmp_path / "back.journal", "svc") == attributes(kept_in, "svc")
+        read = OptunaSearchCV.from_study("svc", tmp_path / "back.journal", KnownScore())
         assert_same_results(read.cv_results_, fitted.cv_results_)
-        assert search(storage=tmp_path / "back.db", study_name="svc", n_trials=4).fit(X, Y).n_trials_ == 4
+        assert search(storage=tmp_path / "back.journal", study_name="svc", n_trials=4).fit(X, Y).n_trials_ == 4
 
     @pytest.mark.parametrize("end", FILES)
     def test_it_is_a_storage_that_optuna_opens(self, end, path, tmp_path):  # noqa: F811
@@ -273,7 +274,7 @@ class TestStudyFiles:
         assert names(tmp_path / "out.study") == ["svc"]
 
     def test_an_export_that_fails_leaves_nothing(self, path, tmp_path, monkeypatch):  # noqa: F811
-        def full(*_):
+        def full(*_, **__):
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("optuna.storages.JournalStorage.create_new_trial", full)
@@ -286,8 +287,8 @@ class TestStudyFiles:
         running(path, "svc", _owner.claim())
         before = everything_in(path)
         studies.export_study("svc", tmp_path / "out.study", path)
-        studies.import_study(tmp_path / "out.study", tmp_path / "back.db")
-        assert studies.load_study("svc", tmp_path / "back.db").trials[3].state == TrialState.FAIL
+        studies.import_study(tmp_path / "out.study", tmp_path / "back.journal")
+        assert studies.load_study("svc", tmp_path / "back.journal").trials[3].state == TrialState.FAIL
         assert everything_in(path) == before
 
     def test_it_may_get_another_name(self, path, tmp_path):  # noqa: F811
@@ -335,10 +336,10 @@ class TestStudyFiles:
         )
         for name in (None, "third"):
             with pytest.raises(StorageError, match=expected):
-                studies.import_study(path, tmp_path / "back.db", study_name=name)
-        assert not (tmp_path / "back.db").exists()
-        studies.import_study(path, tmp_path / "back.db", study_name="other")
-        assert names(tmp_path / "back.db") == ["other"]
+                studies.import_study(path, tmp_path / "back.journal", study_name=name)
+        assert not (tmp_path / "back.journal").exists()
+        studies.import_study(path, tmp_path / "back.journal", study_name="other")
+        assert names(tmp_path / "back.journal") == ["other"]
 
 
 # --- what is no study file --------------------------------------------------------------------------------------------
@@ -431,18 +432,17 @@ class TestFilesThatAreNone:
         ids=["newer", "damaged"],
     )
     def test_records_that_cannot_be_read(self, damage, reason, end, path, tmp_path):  # noqa: F811
-        studies.export_study("svc", tmp_path / f"s{end}", path)
+        studies.export_study("svc", tmp_path / f"out{end}", path)
         old, new = damage
         if end == ".study":
-            text = (tmp_path / "s.study").read_text()
-            (tmp_path / "s.study").write_text(text.replace(old.replace(" ", ""), new.replace(" ", "")))
+            text = (tmp_path / "out.study").read_text()
+            (tmp_path / "out.study").write_text(text.replace(old.replace(" ", ""), new.replace(" ", "")))
         else:
-            with sqlite3.connect(tmp_path / "s.db2") as connection, sqlite3.connect(tmp_path / "s.db") as file:
+            with sqlite3.connect(tmp_path / "out.db") as file:
                 for name in ("trial_user_attributes", "study_user_attributes"):
                     file.execute(f"UPDATE {name} SET value_json = replace(value_json, ?, ?)", damage)
-            connection.close()
             file.close()
-        refused(tmp_path / f"s{end}", reason)
+        refused(tmp_path / f"out{end}", reason)
 
     def test_a_database_of_a_newer_schema(self, path, tmp_path):  # noqa: F811
         studies.export_study("svc", tmp_path / "out.db", path)
@@ -460,8 +460,8 @@ class TestFilesThatAreNone:
             tmp_path / "rich.study",
             r"the study 'rich' in it is cut off, or optuna_search did not make it; copy_study copies any\.$",
         )
-        studies.copy_study("rich", "rich", tmp_path / "rich.study", new_storage=tmp_path / "back.db")
-        assert trials_as_text(tmp_path / "back.db", "rich") == trials_as_text(path, "rich")
+        studies.copy_study("rich", "rich", tmp_path / "rich.study", new_storage=tmp_path / "back.journal")
+        assert trials_as_text(tmp_path / "back.journal", "rich") == trials_as_text(path, "rich")
 
     def test_a_file_without_a_study(self, tmp_path):
         opened(tmp_path / "s.journal")
