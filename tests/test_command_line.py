@@ -29,7 +29,7 @@ from test_processes import PATIENCE, wait_until
 from test_storage import search
 
 import optuna_search
-from optuna_search import OptunaSearchCV
+from optuna_search import OptunaSearchCV, _run
 from optuna_search.__main__ import main, strict
 from optuna_search._arguments import COMMANDS, parser
 from optuna_search._commands import COMMANDS as DONE
@@ -503,6 +503,7 @@ import os
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 from estimators import CountsFits, KnownScore
@@ -517,7 +518,13 @@ IN_A_WORKER = "_worker" in sys.argv
 
 
 class Slow(KnownScore):
+    # Takes its time, and waits until a second worker is there, too.
     def fit(self, X, y=None):
+        Path(f"at-work-{os.getpid()}").touch()
+        for _ in range(600):
+            if len([*Path().glob("at-work-*")]) > 1:
+                break
+            time.sleep(0.1)
         time.sleep(0.05)
         return super().fit(X, y)
 
@@ -529,7 +536,24 @@ class Breaks(KnownScore):
 
 def a_search(estimator=None, **how):
     how = {"n_trials": 20, "cv": 2, "study_name": "s", "sampler": "random", "random_state": 0} | how
-    return OptunaSearchCV(estimator or Slow(), {"x": FloatDistribution(0, 6)}, **how)
+    return OptunaSearchCV(estimator or KnownScore(), {"x": FloatDistribution(0, 6)}, **how)
+
+
+class Here(KnownScore):
+    pass
+
+
+class Deaf(KnownScore):
+    def fit(self, X, y=None):
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+
+
+def deaf():
+    return a_search(Deaf()), X, Y
 
 
 def make():
@@ -538,7 +562,7 @@ def make():
 
 
 def endless():
-    return a_search(n_trials=100_000), X, Y
+    return a_search(Slow(), n_trials=100_000), X, Y
 
 
 def elsewhere():
@@ -546,13 +570,13 @@ def elsewhere():
 
 
 def slow():
-    return a_search(n_trials=30), X, Y
+    return a_search(Slow(), n_trials=40), X, Y
 
 
 def parallel():
     if IN_A_WORKER:
         warnings.warn("be careful", UserWarning, stacklevel=1)
-    return a_search(n_trials=2, study_name=None, n_jobs=2), X, Y
+    return a_search(Here(), n_trials=2, study_name=None, n_jobs=2), X, Y
 
 
 def breaks():
@@ -809,8 +833,8 @@ def is_there(pid):
     return True
 
 
-def wait_for_both(path):
-    """Wait until two processes have claimed trials of a study, and some of these are finished."""
+def wait_for(path, owners=2, finished=3):
+    """Wait until so many processes have claimed trials of a study, and so many trials are finished."""
     storage = []
 
     def at_work():
@@ -819,19 +843,19 @@ def wait_for_both(path):
             if not storage and Path(path).exists():
                 storage.append(open_storage(path))
             trials = [t for one in storage for t in one.get_all_trials(one.get_study_id_from_name("s"), deepcopy=False)]
-            owners = {trial.user_attrs[CLAIM]["pid"] for trial in trials if CLAIM in trial.user_attrs}
-            return len(owners) == 2 and sum(trial.state == TrialState.COMPLETE for trial in trials) >= 3
+            at_it = {trial.user_attrs[CLAIM]["pid"] for trial in trials if CLAIM in trial.user_attrs}
+            return len(at_it) >= owners and sum(t.state == TrialState.COMPLETE for t in trials) >= finished
         return False
 
-    wait_until(at_work, "two workers at work")
+    wait_until(at_work, f"{owners} workers at work")
 
 
 @contextlib.contextmanager
-def meanwhile(path, act):
-    """Do something in another thread as soon as both workers of a run are at work."""
+def meanwhile(act, path, **how):
+    """Do something in another thread as soon as the workers of a run are at work."""
 
     def wait_and_act():
-        wait_for_both(path)
+        wait_for(path, **how)
         act()
 
     thread = threading.Thread(target=wait_and_act)
@@ -849,7 +873,6 @@ class TestRun:
         assert len(data["top"]) == 5
         trials = trials_in("s.journal")
         assert Counter(trial.state for trial in trials) == {TrialState.COMPLETE: 20}
-        assert len(owners_in("s.journal")) == 2
         assert data["top"][0]["score"] == max(trial.value for trial in trials)
         assert len(Path("fits").read_text().splitlines()) == 20 * 2, "every fold once, and no last fit"
         lines = err.splitlines()
@@ -862,7 +885,7 @@ class TestRun:
     def test_models_of_the_file_are_found_by_joblibs_workers_too(self, script, capsys):
         code, out, err = says(capsys, "run", f"{script}:parallel", "--workers", 1, "--storage", "s.journal")
         assert code == 0, err
-        assert re.match(r"Slow-\d{8}-\d{6}-\w{6}: 2 trials\nrank  trial", out)
+        assert re.match(r"Here-\d{8}-\d{6}-\w{6}: 2 trials\nrank  trial", out)
         assert err.count("UserWarning: be careful") == 1
 
     def test_one_that_is_killed_stops_nobody(
@@ -871,12 +894,12 @@ class TestRun:
         def kill_one():
             os.kill(max(owners_in("s.db")), signal.SIGKILL)
 
-        with meanwhile("s.db", kill_one):
+        with meanwhile(kill_one, "s.db"):
             code, _, err = says(capsys, "run", f"{script}:slow", "--workers", 2, "--storage", "s.db")
         assert code == 0, err
         assert len(re.findall(r"^worker [12] died \(signal 9\)\.$", err, re.MULTILINE)) == 1
         states = states_in("s.db")
-        assert states[TrialState.COMPLETE] == 30
+        assert states[TrialState.COMPLETE] == 40
         assert states[TrialState.RUNNING] == 0
 
     def test_what_all_workers_raise_is_shown_once_with_the_lines_that_raised_it(self, script, capsys):
@@ -916,7 +939,7 @@ class TestRun:
             signal.signal(signal.SIGHUP, usual)
 
     def test_sigterm_to_the_command_alone_ends_all_in_order(self, script, capsys):
-        with meanwhile("s.journal", lambda: os.kill(os.getpid(), signal.SIGTERM)):
+        with meanwhile(lambda: os.kill(os.getpid(), signal.SIGTERM), "s.journal"):
             code, _, err = says(capsys, "run", f"{script}:endless", "--workers", 2, "--storage", "s.journal")
         assert code == 143, err
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -930,12 +953,22 @@ class TestRun:
         assert "Traceback" not in err
 
     @pytest.mark.slow
+    def test_one_that_does_not_listen_is_ended_and_leaves_no_trial_behind(self, script, capsys, monkeypatch):
+        monkeypatch.setattr(_run, "GRACE", 0.5)
+        with meanwhile(lambda: signal.raise_signal(signal.SIGINT), "s.db", owners=1, finished=0):
+            code, _, err = says(capsys, "run", f"{script}:deaf", "--workers", 1, "--storage", "s.db")
+        assert code == 130, err
+        (trial,) = trials_in("s.db")
+        assert (trial.state, trial.user_attrs["failure"]) == (TrialState.FAIL, "abandoned")
+        assert not is_there(trial.user_attrs[CLAIM]["pid"])
+
+    @pytest.mark.slow
     def test_ctrl_c_ends_all_in_order(self, script):
         with console(
             "run", f"{script}:endless", "--workers", 2, "--storage", "s.journal", start_new_session=True
         ) as run:
             try:
-                wait_for_both("s.journal")
+                wait_for("s.journal")
                 started = time.monotonic()
                 os.killpg(run.pid, signal.SIGINT)  # as a terminal does
                 _, err = run.communicate(timeout=PATIENCE)
@@ -951,8 +984,8 @@ class TestRun:
     @pytest.mark.slow
     def test_workers_whose_parent_is_killed_finish_and_end(self, script):
         with console("run", f"{script}:slow", "--workers", 2, "--storage", "s.db") as run:
-            wait_for_both("s.db")
+            wait_for("s.db")
             run.kill()
         workers = owners_in("s.db")
         wait_until(lambda: not any(map(is_there, workers)), "the workers to end")
-        assert states_in("s.db") == {TrialState.COMPLETE: 30}
+        assert states_in("s.db") == {TrialState.COMPLETE: 40}
