@@ -14,8 +14,10 @@ import threading
 import time
 import tomllib
 from collections import Counter
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,9 +35,10 @@ from optuna_search import OptunaSearchCV, _run
 from optuna_search.__main__ import main, strict
 from optuna_search._arguments import COMMANDS, parser
 from optuna_search._commands import COMMANDS as DONE
-from optuna_search._job import Job, fault_of, prepared
+from optuna_search._commands import _ending
+from optuna_search._job import Fault, Job, fault_of, prepared
 from optuna_search._record import CLAIM
-from optuna_search._run import Plan, Standing, View, _signals_noted, plan_of, study_name_of
+from optuna_search._run import Outcome, Plan, Standing, View, _signals_noted, plan_of, study_name_of
 from optuna_search._storage import open_storage
 
 X = np.arange(24.0).reshape(12, 2)
@@ -570,7 +573,7 @@ def elsewhere():
 
 
 def slow():
-    return a_search(Slow(), n_trials=40), X, Y
+    return a_search(Slow(), n_trials=24), X, Y
 
 
 def parallel():
@@ -585,12 +588,6 @@ def breaks():
 
 def differs():
     return a_search(), X + np.random.default_rng().normal(size=X.shape), Y
-
-
-def ends():
-    if IN_A_WORKER:
-        os._exit(3)
-    return a_search(), X, Y
 
 
 def without_y():
@@ -805,6 +802,57 @@ class TestView:
         assert capsys.readouterr().err == "3 trials, no score yet\n"
 
 
+ZERO = Fault("ZeroDivisionError", "ZeroDivisionError: by zero", "Traceback ...\n")
+
+
+class TestTold:
+    @pytest.mark.parametrize(
+        ("code", "fault", "told", "expected"),
+        [
+            (0, None, set(), ""),
+            (3, None, set(), "worker 1 ended with exit code 3."),
+            (-9, None, set(), "worker 1 died (signal 9)."),
+            (1, ZERO, set(), "worker 1: Traceback ...\nZeroDivisionError: by zero"),
+            (1, ZERO, {"ZeroDivisionError"}, ""),
+        ],
+    )
+    def test_how_a_worker_ended(self, code, fault, told, expected):
+        assert _run._obituary(SimpleNamespace(number=1, code=code, fault=fault), told) == expected
+
+    @pytest.mark.parametrize(
+        ("n_trials", "done", "codes", "faults", "asked", "expected"),
+        [
+            (10, 10, [0, 0], [], [], 0),
+            (10, 10, [-9, -9], [], [], 0),
+            (10, 8, [0, -9], [], [], 0),  # a callback stopped it, or the time was up
+            (None, 8, [0, -9], [], [], 0),
+            (10, 9, [-9, 3], [], [], 1),
+            (None, 9, [-9, 3], [], [], 1),
+            (10, 10, [0, 1], [ZERO], [], 1),
+            (10, 10, [0, 1], [ZERO], [signal.SIGINT], 130),
+            (10, 3, [-15, -15], [], [signal.SIGTERM], 143),
+        ],
+    )
+    def test_how_a_run_ended(self, n_trials, done, codes, faults, asked, expected):
+        told = [*faults, *[None] * len(codes)][: len(codes)]
+        workers = [SimpleNamespace(code=code, fault=fault) for code, fault in zip(codes, told, strict=True)]
+        assert _run._outcome(plan(n_trials), Standing(done), workers, asked).code == expected
+
+    @pytest.mark.parametrize(
+        ("code", "faults", "named", "expected"),
+        [
+            (0, [], True, (None, None)),
+            (1, [], True, ("the workers ended before the study was finished: {}; run the same again to go on.", None)),
+            (1, [ZERO], True, ("1 of the workers failed. {}; run the same again to go on.", None)),
+            (130, [], False, (None, "stopped: {}; give the search study_name='svc' to go on.")),
+        ],
+    )
+    def test_and_how_to_go_on(self, code, faults, named, expected):
+        found = _ending(Outcome(replace(plan(), named=named), Standing(3), code, faults))
+        kept = "3 finished trials are kept in the study 'svc'"
+        assert found == tuple(one and one.format(kept) for one in expected)
+
+
 # --- run: for real ----------------------------------------------------------------------------------------------------
 
 
@@ -899,7 +947,7 @@ class TestRun:
         assert code == 0, err
         assert len(re.findall(r"^worker [12] died \(signal 9\)\.$", err, re.MULTILINE)) == 1
         states = states_in("s.db")
-        assert states[TrialState.COMPLETE] == 40
+        assert states[TrialState.COMPLETE] == 24
         assert states[TrialState.RUNNING] == 0
 
     def test_what_all_workers_raise_is_shown_once_with_the_lines_that_raised_it(self, script, capsys):
@@ -918,13 +966,6 @@ class TestRun:
         assert "Traceback" not in err
         assert "1 of the workers failed. 20 finished trials" in err
         assert out.startswith("s: 20 trials\n")
-
-    def test_one_that_just_ends_is_told_and_nothing_is_finished(self, script, capsys):
-        code, out, err = says(capsys, "run", f"{script}:ends", "--workers", 1, "--storage", "s.journal")
-        assert code == 1
-        assert "worker 1 ended with exit code 3.\n" in err
-        assert "the workers ended before the study was finished: 0 finished trials" in err
-        assert out == "s: 0 trials\nno trial has a score yet\n"
 
     def test_whoever_is_not_to_hear_of_a_hangup_does_not(self):
         with _signals_noted() as asked:
@@ -988,4 +1029,4 @@ class TestRun:
             run.kill()
         workers = owners_in("s.db")
         wait_until(lambda: not any(map(is_there, workers)), "the workers to end")
-        assert states_in("s.db") == {TrialState.COMPLETE: 40}
+        assert states_in("s.db") == {TrialState.COMPLETE: 24}
