@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlalchemy
 from optuna.storages import BaseStorage
 
 from optuna_search._compat import relational, renamed
@@ -17,6 +16,8 @@ def study_names(storage: BaseStorage) -> list[str]:
     database = relational(storage)
     if database is None:
         return [study.study_name for study in storage.get_all_studies()]
+    import sqlalchemy  # only where there is a database: it takes a while
+
     with database.engine.connect() as connection:
         rows = connection.execute(sqlalchemy.text("SELECT study_name FROM studies ORDER BY study_id"))
         return [str(name) for (name,) in rows]
@@ -33,6 +34,8 @@ def rename_in_place(storage: BaseStorage, study_id: int, new_name: str) -> bool:
     database = relational(storage)
     if database is None:
         return False
+    import sqlalchemy
+
     rename = sqlalchemy.text("UPDATE studies SET study_name = :name WHERE study_id = :id")
     taken = False
     try:

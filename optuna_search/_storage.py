@@ -8,9 +8,9 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, get_storage
@@ -19,6 +19,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna_search._compat import backend_url
 from optuna_search._url import SecretURL, expand, mask, redact
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchError, StorageError
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
 
 #: Endings of the names of Optuna's journal files; a study file is one that holds a single study.
 JOURNALS = (".journal", ".study")
@@ -68,6 +71,8 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
                 _must_exist(file, shown)
             if file is not None:
                 _check_database(file, shown, to_read)
+                if to_read and _is_read_only(file):
+                    return get_storage(opened_with(functools.partial(connect_to_read, file)))
             return _open_url(url)
         path = Path(text).expanduser().absolute()
         if to_read:
@@ -79,6 +84,8 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
         if path.suffix in JOURNALS:
             return JournalStorage(JournalFileBackend(str(path)))
         _check_database(path, shown, to_read)
+        if to_read and _is_read_only(path):
+            return get_storage(opened_with(functools.partial(connect_to_read, path)))
         return _open_url(*_sqlite_url(path))
     except StorageError:
         raise
@@ -106,12 +113,37 @@ def _file_of(url: str) -> Path | None:
     return None if file in ("", ":memory:") or file.startswith("file:") else Path(file)
 
 
+def _is_read_only(path: Path) -> bool:
+    return not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK))
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open an SQLite file, and change nothing that is in it."""
+    mode = "rw"  # so that what SQLite puts beside a file is tidied up at the end
+    if _is_read_only(path):
+        # Where nobody has put anything beside the file, and nobody can, nobody is writing it.
+        may_change = os.access(path.absolute().parent, os.W_OK) or Path(f"{path}-wal").exists()
+        mode = "ro" if may_change else "ro&immutable=1"
+    file = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    connection = sqlite3.connect(file, uri=True, check_same_thread=False, timeout=BUSY_TIMEOUT)
+    connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def opened_with(connect: Callable[[], sqlite3.Connection]) -> RDBStorage:
+    """Return an SQLite storage that makes its connections so, and none of which stays open."""
+    import sqlalchemy
+    from optuna.storages import RDBStorage
+
+    return RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": sqlalchemy.NullPool})
+
+
 def _check_database(path: Path, shown: str, to_read: bool) -> None:
     """Refuse an SQLite file that is no study file before anything is written to it."""
     if not path.is_file():
         return
     why = ""
-    with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=BUSY_TIMEOUT)) as db:
+    with contextlib.closing(connect_to_read(path)) as db:
         try:
             tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         except sqlite3.OperationalError:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
 
-import sqlalchemy
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from optuna_search._storage import BUSY_TIMEOUT, JOURNALS, in_plain_words
+from optuna_search._storage import JOURNALS, connect_to_read, in_plain_words, opened_with
 from optuna_search.exceptions import StorageError
 
 #: Endings of the names of study files.
@@ -131,18 +130,13 @@ def _reading(path: Path) -> Iterator[BaseStorage]:
         yield JournalStorage(JournalFileBackend(str(path)))
         return
     _check_tables(path)
-    with _closing(lambda: _connect_to_read(path)) as storage:
+    with _closing(functools.partial(connect_to_read, path)) as storage:
         yield storage
-
-
-def _connect_to_read(path: Path) -> sqlite3.Connection:
-    file = f"file:{quote(str(path.absolute()))}?mode=ro"
-    return sqlite3.connect(file, uri=True, check_same_thread=False, timeout=BUSY_TIMEOUT)
 
 
 @contextlib.contextmanager
 def _closing(connect: Callable[[], sqlite3.Connection]) -> Iterator[BaseStorage]:
-    storage = RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": sqlalchemy.NullPool})
+    storage = opened_with(connect)
     try:
         yield storage
     finally:
@@ -151,7 +145,7 @@ def _closing(connect: Callable[[], sqlite3.Connection]) -> Iterator[BaseStorage]
 
 
 def _check_tables(path: Path) -> None:
-    with contextlib.closing(_connect_to_read(path)) as db:
+    with contextlib.closing(connect_to_read(path)) as db:
         damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         page_size = db.execute("PRAGMA page_size").fetchone()[0]
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

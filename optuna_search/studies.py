@@ -478,11 +478,21 @@ def _open_to_change(
     with in_plain_words(storage):
         must_exist(opened, study_name)
         store = Store(opened, study_name)
+        if not force:
+            _check_ours(study_name, store)
         store.release_the_dead()
         if not force:
-            store.header()
             _check_idle(study_name, in_the_air(store.trials()))
     return opened
+
+
+def _check_ours(study_name: str, store: Store) -> None:
+    if RECORD not in store.study.user_attrs:
+        raise StorageError(
+            f"study_name={study_name!r} is a study that optuna_search did not make, or did not finish to copy; with "
+            "force=True it is done all the same."
+        )
+    store.header()
 
 
 def _check_idle(study_name: str, running: list[FrozenTrial]) -> None:

@@ -744,13 +744,26 @@ class TestDeleting:
         studies.delete_study("new", path)
         assert names(path) == []
 
+    def test_one_of_a_newer_version_goes_only_by_force(self, path):
+        opened(path).set_study_user_attr(1, RECORD, {"schema": 99})
+        running(path, "svc", DEAD)
+        before = everything_in(path)
+        with pytest.raises(StorageError, match=r"^The record of study 'svc' has schema 99; this version of optuna_sea"):
+            studies.rename_study("svc", "new", path)
+        assert everything_in(path) == before
+        studies.delete_study("svc", path, force=True)
+        assert names(path) == []
+
     def test_a_study_of_another_tool_goes_only_by_force(self, path):
         rich(path)
         for change in (
             lambda **how: studies.delete_study("rich", path, **how),
             lambda **how: studies.rename_study("rich", "new", path, **how),
         ):
-            with pytest.raises(StorageError, match=r"^study_name='rich' is a study that optuna_search did not make"):
+            with pytest.raises(
+                StorageError,
+                match=r"^study_name='rich' is a study that optuna_search did not make.* with force=True it",
+            ):
                 change()
             assert "rich" in names(path)
         studies.delete_study("rich", path, force=True)
@@ -980,6 +993,7 @@ class TestStoragesThatAreNone:
     def test_the_database_of_another_program_is_left_alone(self, form, tmp_path):
         path = tmp_path / "bank.db"
         with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("CREATE TABLE accounts (id INTEGER)")
         connection.close()
         before = path.read_bytes()
@@ -993,10 +1007,9 @@ class TestStoragesThatAreNone:
         with pytest.raises(StorageError, match=expected):
             search(storage=given).fit(X, Y)
         with pytest.raises(StorageError, match=expected):
-            studies.copy_study("s", "t", InMemoryStorage(), new_storage=given) if False else studies.delete_study(
-                "s", given
-            )
+            studies.delete_study("s", given)
         assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
 
     def test_an_empty_file_is_no_study_file_to_read(self, tmp_path):
         (tmp_path / "s.db").touch()
@@ -1020,6 +1033,21 @@ class TestStoragesThatAreNone:
         (tmp_path / "s.study").rename(tmp_path / "j.db")
         with pytest.raises(StorageError, match=r"It looks like a journal, whose name ends in \.journal\.$"):
             studies.list_studies(tmp_path / "j.db")
+
+    @pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
+    def test_a_file_that_cannot_be_written_is_read(self, form, path, tmp_path, monkeypatch):
+        given = form.format(path)
+        before = path.read_bytes()
+        monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
+        assert [entry.name for entry in studies.list_studies(given)] == ["svc"]
+        assert studies.load_study("svc", given).best_value is not None
+        studies.export_study("svc", tmp_path / "out.csv", given)
+        studies.copy_study("svc", "copy", given, new_storage=tmp_path / "copy.journal")
+        for change in (studies.delete_study, lambda *a: studies.rename_study("svc", "new", a[1])):
+            with pytest.raises(StorageError, match=r"^storage='.*': attempt to write a readonly database$"):
+                change("svc", given)
+        assert path.read_bytes() == before
+        assert {file.name for file in tmp_path.iterdir()} == {"s.db", "out.csv", "copy.journal"}
 
     def test_passwords_are_in_no_message(self):
         for given in ("postgresql+psycopg://me:s3cr3t@127.0.0.1:1/x", "nosuch://me:s3cr3t@h/x"):
