@@ -1,4 +1,4 @@
-"""The loop of a search: propose, claim, send folds out, collect, judge, finish, stop.
+"""The loop of a search: hear, propose, claim, send folds out, collect, judge, finish, wait, stop.
 
 How a trial flows through it. A free worker first gets a waiting fold of a trial that is in the air, the
 oldest first; only when there is none, a new candidate is proposed and claimed, so that few trials are
@@ -6,12 +6,19 @@ undecided at a time and the sampler learns early. A result comes back in this th
 trial makes its record, its verdict, and one word each to the study, the sampler and whoever watches. At the
 end, however it comes, what is still in the air is released.
 
+Other processes may work on the same study, and are known by their trials alone. Before each draw the engine
+takes in what they have written since. A claim is a ticket: if enough trials, or one of the same candidate,
+have a smaller number, somebody was faster, and the trial is handed back before anything is fitted. When
+nothing is left to begin, the engine waits for the others' trials in the air, so that all end with the same
+results, and takes over what a process leaves behind that dies.
+
 One thread owns the study and the sampler. Workers know neither.
 """
 
 from __future__ import annotations
 
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,19 +27,26 @@ from typing import Any
 import numpy as np
 
 from optuna_search._evaluate import Task
+from optuna_search._others import Others
 from optuna_search._propose import Proposals
-from optuna_search._record import Fold, Record
+from optuna_search._record import FAILURE, Fold, Record, is_alive, measured_here
 from optuna_search._request import Budget
 from optuna_search._results import Verdict, judge
+from optuna_search._roster import Roster
 from optuna_search._signals import undisturbed
-from optuna_search._space import Candidate
-from optuna_search._store import Store
+from optuna_search._space import AnySpace, Candidate
+from optuna_search._store import Kept, Store, candidate_of, kept_of
 from optuna_search._workers import Workers
+from optuna_search.exceptions import LateResultWarning
 
 #: Seconds that a task should take: folds that are much faster travel together, or sending them costs more than they do.
 TASK_SECONDS = 0.05
 #: A search gives up when this many trials have ended and not one fold of theirs could be fitted.
 HOPELESS = 5
+#: How long to wait before looking for news of other processes again, at first and at most.
+POLL_SECONDS = (0.02, 1.0)
+#: What a trial is failed with that was claimed and not needed.
+HANDED_BACK = "handed back: another process was faster"
 
 
 @dataclass
@@ -66,6 +80,8 @@ class Engine:
     ----------
     store : Store
         Where trials are kept.
+    space : Space or FunctionSpace
+        What the trials of other processes are points of.
     proposals : Proposals
         Where candidates come from.
     n_splits : int
@@ -80,9 +96,12 @@ class Engine:
         Given the number of a fold fit, scikit-learn's callback context for it.
     watch : callable
         Called after each trial with its number, its id, its verdict and its record; returns whether to stop.
+    heard : callable
+        Called after each trial of another process with its number, its verdict, its record and whether it counts.
     """
 
     store: Store
+    space: AnySpace
     proposals: Proposals
     n_splits: int
     budget: Budget
@@ -90,47 +109,86 @@ class Engine:
     error_score: float
     fold_context: Callable[[int], Any]
     watch: Callable[[int, int, Verdict, Record], bool]
+    heard: Callable[..., None]
 
     def __post_init__(self) -> None:
+        self._others = Others(self.store)
+        self._roster = Roster()
         self._flights: dict[int, Flight] = {}
         self._in_the_air: dict[str, Flight] = {}
+        #: Trials whose candidate another process has in the air: they take over its record.
+        self._guests: dict[str, list[Flight]] = {}
         self._known: dict[str, Record] = {}
-        self._counted = self._fits = self._sent = 0
+        self._counted = self._sent = 0
         self._hopeless = True
         self._stopped = self._exhausted = False
         self._seconds: deque[float] = deque(maxlen=50)
-
-    # --- what is there already ---
-
-    def take_in(self, records: dict[str, Record], n_trials: int) -> None:
-        """Take in the finished trials of the study.
-
-        Parameters
-        ----------
-        records : dict of str to Record
-            By the key of their candidate.
-        n_trials : int
-            How many trials count.
-        """
-        self._known.update(records)
-        self._counted = n_trials
-        self._fits = sum(len(record.run) for record in records.values())
-        self._hopeless = all(fold.failure for record in records.values() for fold in record.run)
 
     # --- the loop ---
 
     def run(self, workers: Workers) -> None:
         """Search until the budget is used up, nothing is left to propose, or somebody stops it."""
+        pause = POLL_SECONDS[0]
         try:
             while True:
                 while workers.room > 0 and (task := self._next_task(workers)) is not None:
                     workers.send(task)
-                if not workers.busy:
+                if workers.busy:
+                    self._land(*workers.take())
+                elif self._stopped or self._out_of_time() or not self._others.are_busy:
                     break
-                task, result = workers.take()
-                self._land(task, result)
+                else:
+                    time.sleep(pause)
+                    pause = POLL_SECONDS[0] if self.hear() else min(1.5 * pause, POLL_SECONDS[1])
         finally:
             self._release()
+
+    # --- what others do ---
+
+    def hear(self) -> bool:
+        """Take in what was written to the study since the last time, and return whether there was anything."""
+        news = self._others.news()
+        for trial in news:
+            if not is_alive(trial):
+                self._lost(trial.number)
+                continue
+            key = self._roster.key(trial.number)
+            if key is not None:
+                self.proposals.finished(trial.number, trial.value)
+            else:
+                key = candidate_of(trial, self.space).key
+                self._roster.enter(trial.number, key, self.n_splits, counts=measured_here(trial))
+                self.proposals.observe(trial, key)
+            if trial.state.is_finished():
+                self._learn(kept_of([trial])[0], key)
+        return bool(news)
+
+    def _learn(self, kept: Kept, key: str) -> None:
+        """Take in the end of a trial of another process."""
+        trial, record = kept.trial, kept.record
+        self._count(trial.number, key, record, counts=measured_here(trial))
+        verdict = Verdict(trial.value, trial.user_attrs.get(FAILURE))
+        self.heard(trial.number, verdict, record, counts=measured_here(trial))
+        for guest in self._guests.pop(key, []):
+            guest.folds = list(record.folds)
+            self._finish(guest)
+
+    def _lost(self, number: int) -> None:
+        """Take in that a trial was given up: its place is free again, and so is its candidate."""
+        key = self._roster.leave(number)
+        self.proposals.given_up(number)
+        self._exhausted = False
+        if guests := self._guests.pop(key or "", []):
+            self._begin(guests[0])
+            guests[0].twins.extend(guests[1:])
+
+    def _count(self, number: int, key: str, record: Record, *, counts: bool = True) -> None:
+        """Take in a finished trial, whoever ran it."""
+        fits = len(record.run) if counts and key not in self._known else 0
+        self._known.setdefault(key, record)
+        self._roster.enter(number, key, fits, counts=counts)
+        self._counted += counts
+        self._hopeless = self._hopeless and all(fold.failure for fold in record.run)
 
     def _next_task(self, workers: Workers) -> Task | None:
         if self._stopped or self._out_of_time():
@@ -143,7 +201,7 @@ class Engine:
         folds = tuple(flight.waiting.popleft() for _ in range(min(size, len(flight.waiting))))
         contexts = tuple(self.fold_context(self._sent + i) for i in range(len(folds)))
         self._sent += len(folds)
-        n_candidates = self.budget.n_trials or self._counted + len(self._flights)
+        n_candidates = self.budget.n_trials or len(self._roster)
         place = self._counted + list(self._flights).index(flight.number)
         return Task(flight.number, flight.candidate.params, folds, (place, n_candidates), contexts)
 
@@ -154,7 +212,7 @@ class Engine:
         worth = round(TASK_SECONDS / max(float(np.median(self._seconds)), 1e-6))
         left = sum(len(flight.waiting) for flight in self._flights.values())
         if self.budget.n_trials is not None:
-            left += max(0, self.budget.n_trials - self._counted - len(self._flights)) * self.n_splits
+            left += max(0, self.budget.n_trials - len(self._roster)) * self.n_splits
             worth = min(worth, left // (2 * workers.n_workers))
         return max(1, worth)
 
@@ -162,40 +220,75 @@ class Engine:
 
     def _take_off(self) -> Flight | None:
         """Claim the next candidate that needs a fit."""
-        while not self._used_up():
+        while not (self._stopped or self._out_of_time()):
+            self.hear()
+            if self._exhausted or self._is_used_up(len(self._roster), self._roster.fits):
+                break
             candidate = self.proposals.propose()
             if candidate is None:
                 self._exhausted = True
                 break
             flight = self._claim(candidate)
-            if twin := self._in_the_air.get(candidate.key):
-                twin.twins.append(flight)
-            elif known := self._known.get(candidate.key):
-                flight.folds = list(known.folds)
-                self._finish(flight)
-            else:
-                flight.waiting.extend(range(self.n_splits))
-                self._in_the_air[candidate.key] = flight
+            if flight is not None and self._must_be_fitted(flight):
                 return flight
         return None
 
-    def _claim(self, candidate: Candidate) -> Flight:
+    def _must_be_fitted(self, flight: Flight) -> bool:
+        """Whether a new trial has folds to fit; if not, it takes over the record of another one."""
+        key = flight.candidate.key
+        if twin := self._in_the_air.get(key):
+            twin.twins.append(flight)
+            self._roster.enter(flight.number, key, fits=0)
+        elif known := self._known.get(key):
+            flight.folds = list(known.folds)
+            self._finish(flight)
+        elif len(self._roster.holders(key)) > 1:
+            self._guests.setdefault(key, []).append(flight)
+            self._roster.enter(flight.number, key, fits=0)
+        else:
+            self._begin(flight)
+            return True
+        return False
+
+    def _begin(self, flight: Flight) -> None:
+        flight.waiting.extend(range(self.n_splits))
+        self._in_the_air[flight.candidate.key] = flight
+
+    def _claim(self, candidate: Candidate) -> Flight | None:
+        """Claim a trial; None if somebody was faster."""
+        known = set(self._roster.holders(candidate.key))
         with undisturbed():  # what is claimed is in the air, and so will be released
             trial_id, number = self.store.claim(candidate)
             flight = Flight(trial_id, number, candidate, deque(), [None] * self.n_splits)
             self._flights[number] = flight
         self.proposals.claimed(candidate, number)
-        return flight
+        self._roster.enter(number, candidate.key, self.n_splits)
+        if number == self._others.n_seen:  # nobody came in between
+            self._others.n_seen += 1
+            return flight
+        self.hear()
+        if any(other < number for other in self._roster.holders(candidate.key) - known):
+            self._hand_back(flight)
+            self.proposals.diverge()
+        elif self._is_used_up(*self._roster.before(number)):
+            self._hand_back(flight)
+        else:
+            return flight
+        return None
 
-    def _used_up(self) -> bool:
-        """Whether no new trial may begin."""
+    def _hand_back(self, flight: Flight) -> None:
+        with undisturbed():
+            self.store.release(flight.trial_id, HANDED_BACK)
+            del self._flights[flight.number]
+        self._roster.leave(flight.number)
+        self.proposals.given_up(flight.number)
+
+    def _is_used_up(self, n_trials: int, n_fits: int) -> bool:
+        """Whether so many trials, or fits, are all that there shall be."""
         budget = self.budget
-        if self._stopped or self._exhausted:
+        if budget.n_trials is not None and n_trials >= budget.n_trials:
             return True
-        if budget.n_trials is not None and self._counted + len(self._flights) >= budget.n_trials:
-            return True
-        in_the_air = len(self._in_the_air) * self.n_splits
-        return budget.n_fits is not None and self._fits + in_the_air >= budget.n_fits
+        return budget.n_fits is not None and n_fits >= budget.n_fits
 
     def _out_of_time(self) -> bool:
         return self.budget.deadline is not None and time.monotonic() >= self.budget.deadline
@@ -220,8 +313,6 @@ class Engine:
                 self._seconds.append(fold.fit_time + fold.score_time)
         if flight.landed:
             del self._in_the_air[flight.candidate.key]
-            self._known[flight.candidate.key] = flight.record
-            self._fits += self.n_splits
             for one in (flight, *flight.twins):
                 one.folds = flight.folds
                 self._finish(one)
@@ -230,13 +321,33 @@ class Engine:
         record = flight.record
         verdict = self._judge(record)
         with undisturbed():
-            self.store.finish(flight.trial_id, record, verdict.value, verdict.failure)
+            taken = self.store.finish(flight.trial_id, record, verdict.value, verdict.failure)
             del self._flights[flight.number]
-        self._counted += 1
+        if not taken:
+            self._come_back(flight)
+            return
+        self._count(flight.number, flight.candidate.key, record)
         self.proposals.finished(flight.number, verdict.value)
-        self._hopeless = self._hopeless and all(fold.failure for fold in record.run)
         hopeless = self.budget.give_up and self._hopeless and self._counted >= HOPELESS
         self._stopped = self.watch(flight.number, flight.trial_id, verdict, record) or hopeless or self._stopped
+
+    def _come_back(self, flight: Flight) -> None:
+        """Give in the result of a trial that somebody took for lost: once, if it is still wanted."""
+        self._lost(flight.number)
+        self.hear()
+        wanted = not self._is_used_up(len(self._roster), self._roster.fits)
+        if wanted and not self._roster.holders(flight.candidate.key):
+            again = self._claim(flight.candidate)
+            if again is not None:
+                again.folds = flight.folds
+                self._finish(again)
+                return
+        warnings.warn(
+            f"Trial {flight.number} ended after another process had given it up, because its owner had not been heard "
+            "of for minutes; its result is not needed any more.",
+            LateResultWarning,
+            stacklevel=2,
+        )
 
     def _judge(self, record: Record) -> Verdict:
         scored = next((fold for fold in record.run if fold.test), None)

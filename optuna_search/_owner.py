@@ -1,7 +1,8 @@
 """Who runs a trial, and whether they still live.
 
 A claim on a trial names its owner: host, process and the time at which that process started. A process of
-the same host that is gone, or whose number now belongs to one that started at another time, is dead.
+the same host that is gone, or whose number now belongs to one that started at another time, is dead. What
+another host's process does can only be told from whether it renews its claim.
 """
 
 from __future__ import annotations
@@ -18,7 +19,17 @@ from typing import Any
 def claim() -> dict[str, Any]:
     """Return what marks a trial as ours."""
     pid = os.getpid()
-    return {"host": _host(), "pid": pid, "started": _started(pid)}
+    return {"host": _host(), "pid": pid, "started": _started(pid), "renewed": 0}
+
+
+def is_claim(other: Any) -> bool:
+    """Whether something that a storage gave back reads as a claim; if not, it belongs to nobody."""
+    return isinstance(other, Mapping) and isinstance(other.get("pid"), int) and other["pid"] > 0
+
+
+def is_here(other: Any) -> bool:
+    """Whether the owner of a claim is, or was, a process of this host."""
+    return is_claim(other) and other.get("host") == _host()
 
 
 def is_dead(other: Any) -> bool:
@@ -29,13 +40,10 @@ def is_dead(other: Any) -> bool:
     other : object
         A claim as a storage gave it back. What does not read as one belongs to nobody.
     """
-    if not isinstance(other, Mapping) or other.get("host") != _host():
+    if not is_here(other):
         return False
-    pid = other.get("pid")
-    if not isinstance(pid, int) or pid <= 0:
-        return False
-    started = _started(pid)
-    return not _exists(pid) or (started is not None and started != other.get("started"))
+    started = _started(other["pid"])
+    return not _exists(other["pid"]) or (started is not None and started != other.get("started"))
 
 
 @cache

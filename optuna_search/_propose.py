@@ -1,7 +1,7 @@
 """Which candidate comes next: an order of cells, or a sampler that learns.
 
-Both know every candidate that the study had when the search began, finished or in the air, and those of the
-search itself, and propose none of them again.
+Both know every candidate that the study has, finished or in the air, whoever runs it, and propose none of them
+again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import optuna
@@ -43,24 +43,40 @@ class Proposals(Protocol):
     def claimed(self, candidate: Candidate, number: int) -> None:
         """Take in that a candidate became the trial of this number and is in the air."""
 
-    def finished(self, number: int, value: float | None) -> None:
-        """Take in how one of our trials ended; None stands for a failure."""
+    def observe(self, trial: FrozenTrial, key: str) -> None:
+        """Take in a trial that we did not propose, finished or in the air, and what candidate it tries."""
 
-    def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
-        """Take in the trials that are there already; `keys` tells by number what those of ours try that are alive."""
+    def finished(self, number: int, value: float | None) -> None:
+        """Take in how a trial in the air ended; None stands for a failure."""
+
+    def given_up(self, number: int) -> None:
+        """Take in that a trial in the air did not come to its end: its candidate may be proposed again."""
+
+    def diverge(self) -> None:
+        """Draw other numbers from now on: another process draws the same ones, and is faster."""
 
 
 class Enumeration:
     """The cells of a finite space in a given order.
 
     A cell that is written twice in a grid is proposed twice, as ``ParameterGrid`` has it, unless the cells
-    are to be distinct; what the study has already is not.
+    are to be distinct; what the study has already is not. Where a trial was given up, its cell comes again
+    when all others have had their turn.
     """
 
-    def __init__(self, space: Space, order: Iterable[int], *, distinct: bool = False) -> None:
-        self._cells: Iterator[Candidate] = (space.cell(int(index)) for index in order)
-        self._seen: Counter[str] = Counter()
+    def __init__(self, space: Space, order: Callable[[], Iterable[int]], *, distinct: bool = False) -> None:
+        self._space = space
+        self._order = order
         self._distinct = distinct
+        self._has: dict[int, str] = {}  # what the trials of the study try, by their numbers
+        self._begin()
+
+    def _begin(self) -> None:
+        """Go through the cells from the first one on."""
+        self._cells: Iterator[Candidate] = (self._space.cell(int(index)) for index in self._order())
+        #: The trials that the cells which are still to come have already.
+        self._seen = Counter(self._has.values())
+        self._again = False
 
     def propose(self) -> Candidate | None:
         """Return the next cell that the study does not have."""
@@ -69,17 +85,30 @@ class Enumeration:
                 self._seen[candidate.key] += self._distinct
                 return candidate
             self._seen[candidate.key] -= not self._distinct
-        return None
+        if not self._again:
+            return None
+        self._begin()
+        return self.propose()
 
     def claimed(self, candidate: Candidate, number: int) -> None:
-        """Do nothing: a cell is proposed once anyway."""
+        """Note what the study has."""
+        self._has[number] = candidate.key
+
+    def observe(self, trial: FrozenTrial, key: str) -> None:
+        """Leave out what the study has already."""
+        self._has[trial.number] = key
+        self._seen[key] += 1
 
     def finished(self, number: int, value: float | None) -> None:
         """Do nothing: the order does not depend on scores."""
 
-    def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
-        """Leave out what the study has already."""
-        self._seen.update(keys[t.number] for t in trials if t.number in keys)
+    def given_up(self, number: int) -> None:
+        """Come back to the cell of this trial in the end."""
+        if self._has.pop(number, None) is not None:
+            self._again = True
+
+    def diverge(self) -> None:
+        """Do nothing: the next cell is another one."""
 
 
 def random_order(size: int, n: int, random_state: Any, *, shuffled: bool = False) -> Sequence[int]:
@@ -105,7 +134,10 @@ class Sampling:
         # Another seed than the sampler's: a random sampler's own numbers would all be known already.
         self._random = RandomSampler(seed=None if seed is None else (seed + 1) % 2**32)
         self._known: dict[str, float | None] = {}  # candidate -> its score; None while in the air or failed
+        self._holders: Counter[str] = Counter()  # candidate -> how many trials try it
         self._flying: dict[int, tuple[int, str]] = {}  # trial in the air -> its number in the shadow study, candidate
+        self._observed: list[Mapping[str, Stored]] = []
+        self._to_skip = 0
         self._first: deque[Mapping[str, Stored]] = deque()
         self._visited: set[frozenset[tuple[str, Stored]]] = set()
         self._drawn: tuple[Trial, Candidate] | None = None
@@ -116,23 +148,23 @@ class Sampling:
 
     def try_first(self, points: Iterable[Mapping[str, Stored]]) -> None:
         """Have points tried first, but for those that were tried; what they leave open is drawn by the sampler."""
-        tried = [trial.params.items() for trial in self._study.get_trials(deepcopy=False)]
-        for point in points:
-            if not any(point.items() <= items for items in tried):
-                self._first.append(point)
+        self._first.extend(points)
 
-    def skip(self, n_earlier: int) -> None:
-        """Go on where the first part of a search ended, with a sampler that counts its points in its own study.
+    def _was_tried(self, point: Mapping[str, Stored]) -> bool:
+        return any(point.items() <= other.items() for other in self._observed)
 
-        A quasi-random sequence is such a one, and our shadow study is new: its first points are passed over.
+    def _skip(self) -> None:
+        """Pass over the points that others took, with a sampler that counts its points in its own study.
+
+        A quasi-random sequence is such a one: it goes on where the study is, and not where this process is.
         """
-        if not isinstance(self._sampler, QMCSampler) or n_earlier == 0:
+        skipped, self._to_skip = self._to_skip, 0
+        if not isinstance(self._sampler, QMCSampler) or not skipped:
             return
         trial = create_trial(state=TrialState.RUNNING)
-        with quiet_optuna():
-            space = self._sampler.infer_relative_search_space(self._study, trial)
-            for _ in range(n_earlier):
-                self._sampler.sample_relative(self._study, trial, space)
+        space = self._sampler.infer_relative_search_space(self._study, trial)
+        for _ in range(skipped):
+            self._sampler.sample_relative(self._study, trial, space)
 
     def propose(self) -> Candidate | None:
         """Return a candidate that is not known, or None if there is none left."""
@@ -142,8 +174,12 @@ class Sampling:
         return self._drawn[1] if self._drawn else None
 
     def _draw(self) -> tuple[Trial, Candidate] | None:
+        self._skip()
         while self._first:
-            self._study.enqueue_trial(dict(self._first.popleft()))
+            point = self._first.popleft()
+            if self._was_tried(point):
+                continue
+            self._study.enqueue_trial(dict(point))
             drawn = self._ask(self._sampler)
             if self._is_new(drawn):
                 return drawn
@@ -234,11 +270,38 @@ class Sampling:
         self._ended = call_callbacks(self._study, tell) or self._ended
 
     def claimed(self, candidate: Candidate, number: int) -> None:
-        """Note that what was drawn last is in the air."""
-        assert self._drawn is not None
-        self._flying[number] = (self._drawn[0].number, candidate.key)
-        self._known[candidate.key] = None
-        self._drawn = None
+        """Note that a candidate, most often the one that was drawn last, is in the air."""
+        if self._drawn is not None and self._drawn[1] is candidate:
+            shadow, self._drawn = self._drawn[0].number, None
+        else:
+            shadow = self._add(TrialState.RUNNING, None, candidate.point, candidate.distributions)
+        self._enter(number, candidate.key, shadow)
+
+    def _add(
+        self, state: TrialState, value: float | None, point: Mapping[str, Stored], distributions: Mapping[str, Any]
+    ) -> int:
+        """Add a trial to the shadow study that was not drawn there, and return its number."""
+        shadow = len(self._study.get_trials(deepcopy=False))
+        self._study.add_trial(
+            create_trial(state=state, value=value, params=dict(point), distributions=dict(distributions))
+        )
+        return shadow
+
+    def _enter(self, number: int, key: str, shadow: int) -> None:
+        """Note that a trial, and what stands for it in the shadow study, is in the air."""
+        self._flying[number] = (shadow, key)
+        self._holders[key] += 1
+        self._known.setdefault(key, None)
+
+    def observe(self, trial: FrozenTrial, key: str) -> None:
+        """Have the sampler know of a trial that it did not draw, and learn from one that is finished."""
+        value = trial.value if trial.state == TrialState.COMPLETE else None
+        self._enter(trial.number, key, self._add(trial.state, value, trial.params, trial.distributions))
+        self._observed.append(trial.params)
+        self._to_skip += 1
+        if trial.state.is_finished():
+            del self._flying[trial.number]
+            self._known[key] = value
 
     def finished(self, number: int, value: float | None) -> None:
         """Tell the sampler how a trial ended."""
@@ -247,18 +310,22 @@ class Sampling:
         with quiet_optuna():
             self._tell(shadow, value)
 
-    def observe(self, trials: Iterable[FrozenTrial], keys: Mapping[int, str]) -> None:
-        """Have the sampler learn from what is there already."""
-        for trial in trials:
-            if trial.number not in keys:
-                continue
-            value = trial.value if trial.state == TrialState.COMPLETE else None
-            self._known[keys[trial.number]] = value
-            self._study.add_trial(
-                create_trial(
-                    state=trial.state, value=value, params=dict(trial.params), distributions=dict(trial.distributions)
-                )
-            )
+    def given_up(self, number: int) -> None:
+        """Tell the sampler that a trial came to nothing, and let its candidate be drawn again."""
+        if number not in self._flying:
+            return
+        shadow, key = self._flying.pop(number)
+        self._holders[key] -= 1
+        if not self._holders[key]:
+            del self._known[key]
+            self._next_cell, self._ended = 0, False
+        with quiet_optuna():
+            self._tell(shadow, None)
+
+    def diverge(self) -> None:
+        """Seed the sampler anew, from the system."""
+        self._sampler.reseed_rng()
+        self._random.reseed_rng()
 
 
 def _in_our_words(complaint: str) -> str | None:

@@ -145,6 +145,11 @@ def is_alive(trial: FrozenTrial) -> bool:
     return not trial.state.is_finished() or counts(trial)
 
 
+def measured_here(trial: FrozenTrial) -> bool:
+    """Whether a trial was measured in its own study, and so counts for the budget of that one."""
+    return ORIGIN not in trial.user_attrs
+
+
 def check_schema(encoded: Any, what: str) -> None:
     """Refuse a record that this version cannot know.
 

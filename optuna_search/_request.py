@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import sys
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
 from sklearn.base import clone
 
 from optuna_search import _samplers
@@ -356,39 +356,30 @@ def budget_of(search: Any, space: AnySpace, started: float) -> Budget:
     return Budget(n_trials, search.n_fits, deadline, give_up=order != "grid")
 
 
-def proposals_of(
-    search: Any, space: AnySpace, n_trials: int | None, earlier: Sequence[FrozenTrial], keys: Mapping[int, str]
-) -> Proposals:
+def proposals_of(search: Any, space: AnySpace, n_trials: int | None, n_earlier: int) -> Proposals:
     """Return the source of candidates.
 
     Parameters
     ----------
     n_trials : int or None
         How many trials the study shall have, if that is known.
-    earlier : sequence of FrozenTrial
-        The trials that the study has already: each part of a search draws numbers of its own.
-    keys : mapping of int to str
-        The candidates of those that are ours and alive, by number.
+    n_earlier : int
+        How many trials the study has already: each part of a search draws numbers of its own.
     """
-    proposals = _new_proposals(search, space, n_trials, len(earlier))
-    proposals.observe(earlier, keys)
-    if isinstance(proposals, Sampling):
-        proposals.skip(len(earlier))
-        proposals.try_first(initial_points(search, space))
-    return proposals
-
-
-def _new_proposals(search: Any, space: AnySpace, n_trials: int | None, n_earlier: int) -> Enumeration | Sampling:
+    first = initial_points(search, space)
     order = order_of(search, space)
     if order is not None:
         assert isinstance(space, Space)
         cells = range(space.size or 0) if order == "grid" else _random_cells(search, space, n_trials)
-        first = [cell for point in initial_points(search, space) if (cell := space.index(point)) is not None]
-        return Enumeration(space, _ahead(first, cells), distinct=search.sampler == "brute-force")
+        ahead = [cell for point in first if (cell := space.index(point)) is not None]
+        in_order = functools.partial(_ahead, ahead, cells)
+        return Enumeration(space, in_order, distinct=search.sampler == "brute-force")
     seed = _samplers.seed_for(_samplers.seed_of(search.random_state), n_earlier)
     conditional = isinstance(space, FunctionSpace) or len(space.branches) > 1
     sampler = _samplers.make(search.sampler, seed, conditional=conditional, continued=n_earlier > 0)
-    return Sampling(space, sampler, seed)
+    proposals = Sampling(space, sampler, seed)
+    proposals.try_first(first)
+    return proposals
 
 
 def _random_cells(search: Any, space: Space, n_trials: int | None) -> Sequence[int]:

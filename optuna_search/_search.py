@@ -28,8 +28,8 @@ from optuna_search._compat import (
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
+from optuna_search._lease import renewed
 from optuna_search._reading import Setup, results_of, setup_of, texts_of
-from optuna_search._record import CLAIM, is_alive
 from optuna_search._results import (
     Leaderboard,
     is_multimetric,
@@ -44,9 +44,7 @@ from optuna_search._store import (
     Header,
     Kept,
     Store,
-    candidate_of,
     create_or_continue,
-    kept_of,
     open_existing,
     unique_name,
     warn_of_foreign_trials,
@@ -377,7 +375,6 @@ class OptunaSearchCV(BaseSearchCV):
         sizes = _measure.fold_sizes(evaluation.splits)
         header = Header(found, versions(self.estimator), token(self.estimator).text, sizes)
         store = create_or_continue(open_storage(self.storage), name, header)
-        store.release_the_dead()
         warn_of_foreign_trials(store)
         return store
 
@@ -385,25 +382,25 @@ class OptunaSearchCV(BaseSearchCV):
 
     def _search(self, store: Store, space: AnySpace, evaluation: Evaluation, context: Any, started: float) -> None:
         trials = store.trials()
-        kept = kept_of(trials)
-        keys = {t.number: candidate_of(t, space).key for t in trials if CLAIM in t.user_attrs and is_alive(t)}
         budget = _request.budget_of(self, space, started)
-        proposals = _request.proposals_of(self, space, budget.n_trials, trials, keys)
+        proposals = _request.proposals_of(self, space, budget.n_trials, len(trials))
         n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
-        progress = self._progress(kept, budget.n_trials)
+        progress = self._progress(budget.n_trials)
         watch = watching(progress, _request.callbacks_of(self), store.study)
         metric_of = functools.partial(_measure.metric_of, self)
         engine = Engine(
-            store, proposals, evaluation.n_splits, budget, metric_of, self._error_score,
-            lambda task_id: fold_context(search_context, task_id), watch,
+            store, space, proposals, evaluation.n_splits, budget, metric_of, self._error_score,
+            lambda task_id: fold_context(search_context, task_id), watch, progress.update,
         )  # fmt: skip
-        engine.take_in({keys[k.trial.number]: k.record for k in kept}, len(kept))
+        engine.hear()
+        progress.begin()
         try:
             with (
                 tidied_up_on_sigterm(),
                 open_workers(evaluation, self.n_jobs, self.pre_dispatch, budget.deadline) as workers,
+                renewed(store),
             ):
                 engine.run(workers)
         finally:
@@ -415,10 +412,8 @@ class OptunaSearchCV(BaseSearchCV):
         """What stands for the score of a failed fit; where it is "raise", none ever does."""
         return np.nan if isinstance(self.error_score, str) else float(self.error_score)
 
-    def _progress(self, kept: Sequence[Kept], total: int | None) -> Progress:
-        values = [k.trial.value for k in kept if k.trial.value is not None]
-        failed = len(kept) - len(values)
-        return Progress(self.verbose, short_name(self.estimator), total, len(kept), failed, max(values, default=None))
+    def _progress(self, total: int | None) -> Progress:
+        return Progress(self.verbose, short_name(self.estimator), total)
 
     # --- after the last one ---
 

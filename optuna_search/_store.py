@@ -101,30 +101,50 @@ class Store:
         self.storage = storage
         self.study = optuna.Study(study_name=study_name, storage=storage)
         self.study_id = storage.get_study_id_from_name(study_name)
-        self._claimed: dict[int, dict[str, Any]] = {}
+        #: The claims of our trials in the air, by the id of the trial in the storage.
+        self.in_the_air: dict[int, dict[str, Any]] = {}
+        #: What each trial of ours tries, by its number.
+        self.ours: dict[int, dict[str, Any]] = {}
 
     # --- one trial ---
 
     def claim(self, candidate: Candidate) -> tuple[int, int]:
         """Write a running trial, and return its id and its number."""
+        claim = _owner.claim()
         template = create_trial(
             state=TrialState.RUNNING,
             params=dict(candidate.point),
             distributions=candidate.distributions,
-            user_attrs={CLAIM: _owner.claim()},
+            user_attrs={CLAIM: claim},
         )
         trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
         number = trial_number(self.storage, trial_id)
-        self._claimed[number] = candidate.params
+        self.in_the_air[trial_id] = claim
+        self.ours[number] = candidate.params
         return trial_id, number
 
-    def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> None:
-        """Write the record and the end of a trial: complete with its value, or failed with its reason."""
-        if failure is not None:
-            self.storage.set_trial_user_attr(trial_id, FAILURE, failure)
-        # The record goes last before the state: whoever finds it on the running trial of a dead owner knows all.
-        self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record, value))
-        self._end(trial_id, value)
+    def renew(self, trial_id: int, times: int) -> None:
+        """Write that the owner of a trial in the air still lives, for the so-and-so-many-th time."""
+        self.storage.set_trial_user_attr(trial_id, CLAIM, self.in_the_air[trial_id] | {"renewed": times})
+
+    def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> bool:
+        """Write the record and the end of a trial: complete with its value, or failed with its reason.
+
+        Returns
+        -------
+        taken : bool
+            False if somebody took its owner for dead and gave it up meanwhile.
+        """
+        self.in_the_air.pop(trial_id, None)
+        try:
+            if failure is not None:
+                self.storage.set_trial_user_attr(trial_id, FAILURE, failure)
+            # The record goes last before the state: whoever finds it on the running trial of a dead owner knows all.
+            self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record, value))
+            self._end(trial_id, value)
+        except UpdateFinishedTrialError:
+            return False
+        return True
 
     def _end(self, trial_id: int, value: float | None) -> None:
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
@@ -136,8 +156,8 @@ class Store:
         The record has the last word on numbers, texts and the like: a function may give others each time that it
         is called. An object is the one that the space gives today.
         """
-        if kept.trial.number in self._claimed:
-            return self._claimed[kept.trial.number]
+        if kept.trial.number in self.ours:
+            return self.ours[kept.trial.number]
         given = None if space is None else candidate_of(kept.trial, space)
 
         def value(name: str, recorded: Any) -> Any:
@@ -151,25 +171,30 @@ class Store:
 
     def release(self, trial_id: int, reason: str) -> None:
         """Give up a trial that did not come to its end: it has no record and does not count."""
+        self.in_the_air.pop(trial_id, None)
         # Two drivers may find the same dead owner; the second one has nothing left to do.
         with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_user_attr(trial_id, FAILURE, reason)
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
 
-    def release_the_dead(self) -> int:
-        """Give up the trials whose owners are known to be dead, and return how many there were.
+    def give_up(self, trial: FrozenTrial) -> None:
+        """Give up the running trial of somebody who is gone.
 
         One that had its record already, and not yet its end, gets the end that it was about to get.
         """
+        if RECORD not in trial.user_attrs:
+            self.release(storage_id(trial), ABANDONED)
+            return
+        value = trial.user_attrs[RECORD].get("value")
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self._end(storage_id(trial), None if value is None else float(value))
+
+    def release_the_dead(self) -> int:
+        """Give up the trials whose owners are known to be dead, and return how many there were."""
         running = [t for t in self.trials() if t.state == TrialState.RUNNING]
         dead = [t for t in running if _owner.is_dead(t.user_attrs.get(CLAIM))]
         for trial in dead:
-            if RECORD not in trial.user_attrs:
-                self.release(storage_id(trial), ABANDONED)
-                continue
-            value = trial.user_attrs[RECORD].get("value")
-            with contextlib.suppress(UpdateFinishedTrialError):
-                self._end(storage_id(trial), None if value is None else float(value))
+            self.give_up(trial)
         return len(dead)
 
     # --- all trials ---

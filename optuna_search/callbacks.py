@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
@@ -35,8 +35,7 @@ def watching(
     storage = storage_of(study)
 
     def watch(number: int, trial_id: int, verdict: Verdict, record: Record) -> bool:
-        seconds = sum(fold.fit_time + fold.score_time for fold in record.run)
-        progress.update(number, verdict, record.params, seconds)
+        progress.update(number, verdict, record)
         if not callbacks:
             return False
         trial = copy.deepcopy(storage.get_trial(trial_id))
@@ -61,27 +60,29 @@ class Progress:
         What is searched.
     total : int or None
         Trials the study is to have in the end, where that is known.
-    done, failed : int
-        Where the study stands: finished trials, and failed ones among them.
-    best : float or None
-        The best score so far.
     """
 
-    def __init__(self, verbose: int, name: str, total: int | None, done: int, failed: int, best: float | None) -> None:
+    def __init__(self, verbose: int, name: str, total: int | None) -> None:
         self._verbose = int(verbose)
         self._name = name
-        self._done, self._failed, self._best = done, failed, best
+        self._done = self._failed = 0
+        self._best: float | None = None
         self._total = total
+        self._has_begun = False
         self._bar: Any = None
+
+    def begin(self) -> None:
+        """Show what the study has already; what is taken in from now on is news."""
+        self._has_begun = True
         if self._verbose == 1:
             from tqdm.auto import tqdm
 
             self._bar = tqdm(
-                total=total, initial=done, desc=self._state, unit=" trial", file=sys.stderr, dynamic_ncols=True,
-                smoothing=0.1,
+                total=self._total, initial=self._done, desc=self._state, unit=" trial", file=sys.stderr,
+                dynamic_ncols=True, smoothing=0.1,
             )  # fmt: skip
 
-    def update(self, number: int, verdict: Verdict, params: Mapping[str, Any], seconds: float) -> None:
+    def update(self, number: int, verdict: Verdict, record: Record, *, counts: bool = True) -> None:
         """Take in that a trial has ended.
 
         Parameters
@@ -90,28 +91,29 @@ class Progress:
             Of the trial.
         verdict : Verdict
             What it came to.
-        params : mapping of str to object
-            What it tried, as its record has it.
-        seconds : float
-            What its fits and scores took.
+        record : Record
+            What is kept of it.
+        counts : bool
+            Whether it counts for the total.
         """
-        self._done += 1
-        self._failed += verdict.value is None
+        self._done += counts
+        self._failed += counts and verdict.value is None
         if verdict.value is not None and (self._best is None or verdict.value > self._best):
             self._best = verdict.value
         if self._bar is not None:
             self._bar.set_description_str(self._state, refresh=False)
-            self._bar.update()
-        elif self._verbose > 1:
-            outcome = f"failed: {verdict.failure}" if verdict.value is None else f"score {verdict.value:.6g}"
-            written = {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in params.items()}
-            tried = " with " + ", ".join(f"{name}={value}" for name, value in written.items()) if written else ""
-            of = f"/{self._total}" if self._total is not None else ""
-            best = "none yet" if self._best is None else f"{self._best:.6g}"
-            print(
-                f"trial {number}: {outcome}{tried} ({seconds:.2f} s, best {best}, {self._done}{of} done)",
-                file=sys.stderr,
-            )
+            self._bar.update(counts)
+        elif self._has_begun and self._verbose > 1:
+            print(self._line(number, verdict, record), file=sys.stderr)
+
+    def _line(self, number: int, verdict: Verdict, record: Record) -> str:
+        outcome = f"failed: {verdict.failure}" if verdict.value is None else f"score {verdict.value:.6g}"
+        written = {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in record.params.items()}
+        tried = " with " + ", ".join(f"{name}={value}" for name, value in written.items()) if written else ""
+        of = f"/{self._total}" if self._total is not None else ""
+        best = "none yet" if self._best is None else f"{self._best:.6g}"
+        seconds = sum(fold.fit_time + fold.score_time for fold in record.run)
+        return f"trial {number}: {outcome}{tried} ({seconds:.2f} s, best {best}, {self._done}{of} done)"
 
     @property
     def _state(self) -> str:

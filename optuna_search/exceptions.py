@@ -11,7 +11,8 @@
 
     OptunaSearchWarning (UserWarning)
     ├── VersionWarning                                 other versions measured the earlier trials
-    └── ForeignTrialsWarning                           trials in the study that we did not make
+    ├── ForeignTrialsWarning                           trials in the study that we did not make
+    └── LateResultWarning                              a result came after its trial had been given up
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from optuna_search._compat import InvalidParameterError
 __all__ = [
     "ForeignTrialsWarning",
     "InvalidRequestError",
+    "LateResultWarning",
     "NoResultError",
     "OptunaSearchError",
     "OptunaSearchWarning",
@@ -107,3 +109,7 @@ class VersionWarning(OptunaSearchWarning):
 
 class ForeignTrialsWarning(OptunaSearchWarning):
     """A study holds trials that this library did not make; they are ignored."""
+
+
+class LateResultWarning(OptunaSearchWarning):
+    """A trial ended after another process had taken its owner for dead, and its result was no longer needed."""

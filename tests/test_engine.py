@@ -83,19 +83,22 @@ class Search:
         self.n_splits = n_splits
         self.contexts = []
         self.watched = []
+        self.heard = []
         self.stop_after = None
         self.storage = InMemoryStorage()
         self.store = create_or_continue(self.storage, "by hand", Header({}, {}, ""))
         budget = {"n_trials": len(cells), "give_up": False, **budget}
         self.engine = Engine(
             self.store,
-            Enumeration(space, range(len(cells))),
+            space,
+            Enumeration(space, lambda: range(len(cells))),
             n_splits,
             Budget(**budget),
             lambda fold: "score",
             np.nan,
             lambda number: self.contexts.append(number) or f"context {number}",
             self._watch,
+            lambda number, verdict, record, counts: self.heard.append(number),
         )
 
     def _watch(self, number, trial_id, verdict, record):

@@ -1,0 +1,56 @@
+"""What other processes do in a study, and what was there before this one came."""
+
+from __future__ import annotations
+
+from optuna.trial import FrozenTrial
+
+from optuna_search import _owner
+from optuna_search._lease import Leases
+from optuna_search._record import CLAIM, ORIGIN, RECORD
+from optuna_search._store import Store
+
+
+class Others:
+    """The trials of a study but for our own, as they come and go."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._leases = Leases()
+        self._running: set[int] = set()
+        #: How many trials of the study are known: the number that the next one would get.
+        self.n_seen = 0
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether other processes have trials in the air."""
+        return bool(self._running)
+
+    def news(self) -> list[FrozenTrial]:
+        """Return the trials that began or ended since the last call; what the dead left behind is given up."""
+        trials = self._store.trials()
+        running = [t for t in self._fresh(trials) if _is_in_the_air(t)]
+        gone = [trial for trial in running if self._leases.has_run_out(trial)]
+        for trial in gone:
+            self._store.give_up(trial)
+        if gone:
+            trials = self._store.trials()
+        fresh = [t for t in self._fresh(trials) if t.number not in self._running or not _is_in_the_air(t)]
+        self._running = {t.number for t in self._fresh(trials) if _is_in_the_air(t)}
+        self.n_seen = len(trials)
+        return fresh
+
+    def _fresh(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Return the trials of which something is to be expected: the new ones, and those that were running."""
+        known = [trials[number] for number in sorted(self._running)]
+        new = [t for t in trials[self.n_seen :] if t.number not in self._store.ours and _is_one_of_us(t)]
+        return known + new
+
+
+def _is_one_of_us(trial: FrozenTrial) -> bool:
+    """Whether a trial was made by this library; one that is running needs an owner as well."""
+    ours = not trial.user_attrs.keys().isdisjoint({CLAIM, RECORD, ORIGIN})
+    return _is_in_the_air(trial) or (trial.state.is_finished() and ours)
+
+
+def _is_in_the_air(trial: FrozenTrial) -> bool:
+    return not trial.state.is_finished() and _owner.is_claim(trial.user_attrs.get(CLAIM))

@@ -1,0 +1,440 @@
+"""Several processes, one study: they share its budget exactly, learn from each other, and all end with the same."""
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from estimators import KnownScore
+from optuna.distributions import FloatDistribution
+from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState, create_trial
+from test_processes import PATIENCE, driver, wait_until
+
+import optuna_search
+from optuna_search import OptunaSearchCV, _engine, _lease, _owner
+from optuna_search._engine import HANDED_BACK
+from optuna_search._roster import Roster
+from optuna_search.exceptions import LateResultWarning
+
+X = np.arange(24.0).reshape(12, 2)
+Y = np.arange(12) % 2
+SPACE = {"x": FloatDistribution(0, 6), "peak": [5.0, 10.0]}
+GRID = {"x": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], "peak": [5.0, 10.0]}
+
+
+class Counted(KnownScore):
+    """Leaves a file for each fit, and takes a moment for it; where and how long is no parameter of the study."""
+
+    def __init__(self, x=0.0, peak=10.0):
+        self.x = x
+        self.peak = peak
+
+    def fit(self, X, y=None):
+        (Path(os.environ["FOLDER_OF_FITS"]) / f"fit-{uuid.uuid4().hex}").touch()
+        time.sleep(float(os.environ["SECONDS_OF_FITS"]))
+        return super().fit(X, y)
+
+    def score(self, X, y=None):
+        return self.peak - (self.x - 3.0) ** 2 + float(np.mean(X)) / 1e3
+
+
+def made(storage, space=None, **how):
+    how = {"study_name": "s", "n_trials": 24, "cv": 2, "random_state": 0, "refit": False} | how
+    return OptunaSearchCV(Counted(), SPACE if space is None else space, storage=storage, **how)
+
+
+def fits_in(folder):
+    return len(list(Path(folder).glob("fit-*")))
+
+
+def run(storage, how, n):
+    """Fit a search that is described in JSON in so many processes at once, and print what each of them came to."""
+    warnings.simplefilter("error")
+    for _ in range(int(n) - 1):
+        if not os.fork():
+            break
+    print(what_comes_of(made(storage, **json.loads(how))) + "\n", end="", flush=True)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            assert os.wait()[1] == 0
+
+
+def what_comes_of(search):
+    fitted = search.fit(X, Y)
+    rows = {key: np.asarray(column, dtype=float).tolist() for key, column in fitted.cv_results_.items() if "_t" in key}
+    params = [{name: repr(value) for name, value in row.items()} for row in fitted.cv_results_["params"]]
+    return json.dumps([fitted.best_score_, fitted.best_index_.item(), fitted.n_trials_, params, rows])
+
+
+@contextlib.contextmanager
+def at_work(folder, storage, how, n=1, seconds=0.02):
+    """A process, or several that one forked before it opened anything, that run a search."""
+    places = [str(Path(optuna_search.__file__).parents[1]), str(Path(__file__).parent)]
+    process = subprocess.Popen(
+        [
+            sys.executable, "-c", "import sys, test_together; test_together.run(*sys.argv[1:])",
+            str(storage), json.dumps(how), str(n),
+        ],
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"}
+        | {"FOLDER_OF_FITS": str(folder), "SECONDS_OF_FITS": str(seconds)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=PATIENCE)
+
+
+def results_of(process):
+    printed, complaints = process.communicate(timeout=2 * PATIENCE)
+    assert process.returncode == 0, complaints
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+def trials_of(storage, study_name="s"):
+    opened = OptunaSearchCV.from_study(study_name, storage, Counted()).study_
+    return opened.get_trials(deepcopy=False)
+
+
+@pytest.fixture(params=["sqlite", "journal", pytest.param("postgres", marks=pytest.mark.server)])
+def shared(request, tmp_path):
+    """A storage that several processes can open."""
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
+    return tmp_path / ("s.db" if request.param == "sqlite" else "s.journal")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"space": GRID, "n_trials": None}, {"space": GRID, "sampler": "random", "n_trials": 8}, {"n_fits": 31}],
+    ids=["sampled", "grid", "random cells", "fits"],
+)
+def test_eight_that_start_at_once_run_exactly_what_was_asked_for(shared, how, tmp_path):
+    if how.get("n_fits"):
+        how = how | {"n_trials": None}
+    with at_work(tmp_path, shared, how, 8) as processes:
+        all_of_them = results_of(processes)
+    assert len(all_of_them) == 8
+    wanted = 16 if "n_fits" in how else how.get("n_trials", 24) or 12
+    trials = trials_of(shared)
+    states = Counter(trial.state for trial in trials)
+    assert states[TrialState.COMPLETE] == wanted
+    assert states[TrialState.RUNNING] == 0
+    assert fits_in(tmp_path) == 2 * wanted, "what is handed back was never fitted"
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    handed_back = [t.user_attrs["failure"] for t in trials if t.state == TrialState.FAIL]
+    assert set(handed_back) <= {HANDED_BACK}
+    assert all(one == all_of_them[0] for one in all_of_them), "all end with the same results"
+    params = [json.dumps(row, sort_keys=True) for row in all_of_them[0][3]]
+    assert len(set(params)) == len(params) == wanted, "no candidate was fitted twice"
+
+
+def test_a_second_one_helps_and_both_share_the_work(tmp_path):
+    storage, how = tmp_path / "s.db", {"n_trials": 300}
+    with at_work(tmp_path, storage, how) as first:
+        wait_until(lambda: fits_in(tmp_path) >= 4, "the first one to begin")
+        with at_work(tmp_path, storage, how) as second:
+            assert results_of(first) == results_of(second)
+    owners = Counter(t.user_attrs["optuna_search:claim"]["pid"] for t in trials_of(storage))
+    assert set(owners) == {first.pid, second.pid}
+
+
+def test_what_a_killed_one_leaves_behind_is_taken_over(shared, tmp_path):
+    (tmp_path / "victim").mkdir()
+    with (
+        at_work(tmp_path / "victim", shared, {"n_trials": 20}, seconds=1.0) as victim,
+        at_work(tmp_path, shared, {"n_trials": 20}) as survivor,
+    ):
+        wait_until(lambda: fits_in(tmp_path / "victim") and fits_in(tmp_path), "both to be at it")
+        victim.kill()
+        ((_, _, n_trials, *_),) = results_of(survivor)
+    assert n_trials == 20
+    states = Counter(trial.state for trial in trials_of(shared))
+    assert states[TrialState.COMPLETE] == 20 and states[TrialState.RUNNING] == 0
+    assert "abandoned" in [trial.user_attrs.get("failure") for trial in trials_of(shared)]
+
+
+def test_a_grid_that_a_killed_one_left_open_is_whole_in_the_end(tmp_path):
+    storage, how = tmp_path / "s.db", {"space": GRID, "n_trials": None}
+    (tmp_path / "victim").mkdir()
+    with at_work(tmp_path / "victim", storage, how, seconds=60.0) as victim:
+        wait_until(lambda: fits_in(tmp_path / "victim"), "one cell to be in the air")
+        with at_work(tmp_path, storage, how) as survivor:
+            wait_until(lambda: fits_in(tmp_path) == 22, "all others to be done")
+            victim.kill()
+            (result,) = results_of(survivor)
+    assert sorted(json.dumps(row, sort_keys=True) for row in result[3]) == sorted(
+        json.dumps({"peak": repr(peak), "x": repr(x)}) for peak, x in itertools.product(GRID["peak"], GRID["x"])
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("repetition", range(3))
+def test_eight_may_make_a_study_in_an_empty_storage_together(shared, repetition, tmp_path):
+    with at_work(tmp_path, shared, {"n_trials": 1}, 8, seconds=0.0) as processes:
+        assert len({json.dumps(one) for one in results_of(processes)}) == 1
+    assert len([t for t in trials_of(shared) if t.state == TrialState.COMPLETE]) == 1
+
+
+# --- in one process, where every step can be seen ---------------------------------------------------------------------
+
+
+def in_threads(n, storage, **how):
+    searches = [made(storage, **how).set_params(estimator=KnownScore()) for _ in range(n)]
+    errors = []
+
+    def fit(one):
+        try:
+            one.fit(X, Y)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=fit, args=(one,)) for one in searches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not errors
+    return searches
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_threads_share_a_study_as_processes_do(kind, tmp_path):
+    storage = InMemoryStorage() if kind == "memory" else str(tmp_path / "s.db")
+    searches = in_threads(4, storage, n_trials=20)
+    assert [one.n_trials_ for one in searches] == [20] * 4
+    assert len({tuple(one.cv_results_["mean_test_score"]) for one in searches}) == 1
+
+
+@pytest.mark.parametrize("sampler", [None, "qmc", "random", "cmaes", "nsgaii", "brute-force"])
+def test_every_sampler_shares_a_study(sampler):
+    space = GRID if sampler == "brute-force" else {"x": FloatDistribution(0, 6), "peak": FloatDistribution(5, 10)}
+    wanted = 12 if sampler == "brute-force" else 20
+    searches = in_threads(3, InMemoryStorage(), n_trials=wanted, space=space, sampler=sampler)
+    for one in searches:
+        assert one.n_trials_ == wanted
+        assert len({json.dumps(p, sort_keys=True) for p in one.cv_results_["params"]}) == wanted
+
+
+def test_a_cell_that_stands_twice_in_a_grid_is_fitted_once_by_whoever_has_it():
+    grid = {"x": [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]}
+    searches = in_threads(3, InMemoryStorage(), n_trials=None, space=grid)
+    for one in searches:
+        assert sorted(one.cv_results_["param_x"].tolist()) == grid["x"]
+
+
+class Clockwork(KnownScore):
+    """Does something at its first fit."""
+
+    action = None
+
+    def fit(self, X, y=None):
+        action, Clockwork.action = Clockwork.action, None
+        if action is not None:
+            action()
+        return super().fit(X, y)
+
+
+def of_another_host(study):
+    """A running trial of a machine that this one knows nothing of."""
+    claim = {"optuna_search:claim": _owner.claim() | {"host": "elsewhere"}}
+    study.add_trial(create_trial(state=TrialState.RUNNING, params={"x": 2.5}, distributions=X_ONLY, user_attrs=claim))
+    return len(study.get_trials(deepcopy=False)) - 1
+
+
+X_ONLY = {"x": FloatDistribution(0, 6)}
+
+
+def alone(storage, **how):
+    return made(storage, X_ONLY, **how).set_params(estimator=Clockwork())
+
+
+def test_a_claim_that_is_renewed_holds_and_one_that_is_not_runs_out(monkeypatch, tmp_path):
+    monkeypatch.setattr(_lease, "LEASE_SECONDS", 1.0)
+    search = alone(str(tmp_path / "s.db"), n_trials=2).fit(X, Y)
+    study = search.study_
+    number = of_another_host(study)
+    trial_id = study.trials[number]._trial_id
+    storage = study._storage
+    ended, renewals = [], []
+
+    def renew():
+        for times in range(1, 7):
+            time.sleep(0.4)
+            claim = study.trials[number].user_attrs["optuna_search:claim"]
+            storage.set_trial_user_attr(trial_id, "optuna_search:claim", claim | {"renewed": times})
+            renewals.append(time.monotonic())
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    search.set_params(n_trials=3).fit(X, Y)
+    ended.append(time.monotonic())
+    thread.join()
+    assert ended[0] - renewals[-1] > 0.9, "as long as it was renewed it was waited for"
+    assert study.trials[number].state == TrialState.FAIL
+    assert study.trials[number].user_attrs["failure"] == "abandoned"
+    assert search.n_trials_ == 3
+
+
+def test_the_claims_of_a_long_fit_are_renewed(monkeypatch, tmp_path):
+    monkeypatch.setattr(_lease, "RENEWAL_SECONDS", 0.1)
+    Clockwork.action = lambda: time.sleep(1)
+    search = alone(str(tmp_path / "s.db"), n_trials=2).fit(X, Y)
+    renewed = [trial.user_attrs["optuna_search:claim"]["renewed"] for trial in search.study_.trials]
+    assert renewed[0] >= 3
+    assert not [thread for thread in threading.enumerate() if thread.name == "optuna-search-lease"]
+
+
+def give_up_number_zero(storage, then=lambda study: None):
+    """What another process does that takes the owner of the first trial for dead."""
+
+    def action():
+        study = optuna.load_study(study_name="s", storage=storage)
+        trial_id = study.get_trials(deepcopy=False)[0]._trial_id
+        study._storage.set_trial_user_attr(trial_id, "failure", "abandoned")
+        study._storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        then(study)
+
+    return action
+
+
+def test_the_late_result_of_a_trial_that_was_taken_for_lost_is_taken_once():
+    storage = InMemoryStorage()
+    Clockwork.action = give_up_number_zero(storage)
+    search = alone(storage, n_trials=3).fit(X, Y)
+    assert search.n_trials_ == 3
+    assert list(search.cv_results_["trial_number"]) == [1, 2, 3]
+    assert search.study_.trials[0].params == search.study_.trials[1].params, "it was not fitted again"
+
+
+def test_a_late_result_that_is_not_needed_any_more_is_dropped_with_a_warning():
+    storage = InMemoryStorage()
+
+    def done_by_somebody_else(study):
+        in_between = alone(storage, n_trials=1).set_params(sampler="random", random_state=7)
+        in_between.fit(X, Y)
+
+    Clockwork.action = give_up_number_zero(storage, done_by_somebody_else)
+    with pytest.warns(LateResultWarning, match="Trial 0 ended after another process had given it up"):
+        search = alone(storage, n_trials=1).fit(X, Y)
+    assert search.n_trials_ == 1
+    assert list(search.cv_results_["trial_number"]) == [1]
+
+
+def test_the_sampler_knows_what_others_found_and_have_in_the_air(monkeypatch):
+    storage = InMemoryStorage()
+    search = alone(storage, n_trials=4, sampler=optuna.samplers.TPESampler(seed=1, n_startup_trials=1))
+    seen = []
+
+    class Looking(type(search.sampler)):
+        def sample_relative(self, study, trial, space):
+            seen.append([(t.state, t.params) for t in study.get_trials(deepcopy=False)])
+            return super().sample_relative(study, trial, space)
+
+    def help_out():
+        # It would wait for the trial in which it is called.
+        alone(storage, n_trials=2, sampler="random", random_state=3, timeout=0.5).fit(X, Y)
+        of_another_host(search_study())
+
+    def search_study():
+        return optuna.load_study(study_name="s", storage=storage)
+
+    monkeypatch.setattr(_lease, "LEASE_SECONDS", 0.3)
+    Clockwork.action = help_out
+    search.set_params(sampler=Looking(seed=1, n_startup_trials=1)).fit(X, Y)
+    stored = search.study_.get_trials(deepcopy=False)
+    others = [stored[1].params, stored[2].params]
+    assert [(TrialState.COMPLETE, others[0]), (TrialState.RUNNING, others[1])] == [
+        one for one in seen[1] if one[1] in others
+    ]
+
+
+def test_a_driver_waits_for_what_others_have_in_the_air_and_counts_it(monkeypatch):
+    storage = InMemoryStorage()
+    search = alone(storage, n_trials=2).fit(X, Y)
+    study = search.study_
+    number = of_another_host(study)
+
+    def finish():
+        time.sleep(0.5)
+        record = study.trials[0].user_attrs["optuna_search"] | {"params": {"x": 2.5}}
+        study._storage.set_trial_user_attr(study.trials[number]._trial_id, "optuna_search", record)
+        study.tell(number, 1.0)
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    search.set_params(n_trials=3).fit(X, Y)
+    thread.join()
+    assert list(search.cv_results_["trial_number"]) == [0, 1, number]
+
+
+def test_what_others_have_in_the_air_is_not_waited_for_when_the_time_is_up():
+    storage = InMemoryStorage()
+    search = alone(storage, n_trials=2).fit(X, Y)
+    number = of_another_host(search.study_)
+    before = time.monotonic()
+    search.set_params(n_trials=3, timeout=0.5).fit(X, Y)
+    assert time.monotonic() - before < 30
+    assert search.study_.trials[number].state == TrialState.RUNNING
+    assert search.n_trials_ == 2
+
+
+def test_the_bar_counts_what_others_do(capfd):
+    storage = InMemoryStorage()
+    Clockwork.action = lambda: alone(storage, n_trials=3, sampler="random", random_state=3, timeout=0.5).fit(X, Y)
+    alone(storage, n_trials=4, verbose=2).fit(X, Y)
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["trial 0", "trial 1", "trial 2", "trial 3"]
+    assert "4/4 done" in lines[-1]
+
+
+def test_a_lone_search_reads_and_hands_back_nothing(monkeypatch, tmp_path):
+    handed = []
+    monkeypatch.setattr(_engine.Engine, "_hand_back", lambda *args: handed.append(args))
+    alone(str(tmp_path / "s.db"), n_trials=10).fit(X, Y)
+    assert handed == []
+
+
+def test_a_roster_counts_what_is_alive():
+    roster = Roster()
+    roster.enter(0, "a", 5)
+    roster.enter(1, "b", 5, counts=False)
+    roster.enter(2, "a", 0)
+    assert (len(roster), roster.fits) == (2, 10)
+    roster.enter(0, "a", 3)  # it has ended early
+    assert (len(roster), roster.fits) == (2, 8)
+    assert roster.before(2) == (1, 8)
+    assert roster.leave(0) == "a" and roster.leave(0) is None
+    assert roster.holders("a") == {2} and roster.holders("c") == set()
+    assert (len(roster), roster.fits, roster.key(1), roster.key(0)) == (1, 5, "b", None)
+
+
+def test_a_driver_that_is_killed_leaves_nothing_that_is_waited_for(tmp_path):
+    storage = tmp_path / "s.db"
+    with driver("run_gated", tmp_path, storage, 1) as process:
+        wait_until(lambda: len(list(tmp_path.glob("waiting-*"))) >= 1, "a fit at the gate")
+        process.kill()
+        process.wait(PATIENCE)
+    before = time.monotonic()
+    from test_processes import gated_search
+
+    (tmp_path / "gate").unlink()
+    fitted = gated_search(tmp_path, storage, 1).set_params(refit=False, callbacks=None).fit(X, Y)
+    assert fitted.n_trials_ == 10
+    assert time.monotonic() - before < 30
