@@ -6,14 +6,16 @@ import os
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from optuna.trial import FrozenTrial
 
 from optuna_search import studies
 from optuna_search._arguments import VARIABLE, UsageError
 from optuna_search._reading import leaderboard_of
-from optuna_search._record import FAILURE
+from optuna_search._record import FAILURE, counts
 from optuna_search._results import Leader, Leaderboard
 from optuna_search._run import Outcome, open_store, run
 from optuna_search._storage import in_plain_words, open_storage
@@ -76,19 +78,26 @@ def _show(args: Namespace) -> Answer:
     with in_plain_words(storage_of(args)):
         entry = next(one for one in studies.list_studies(store.storage) if one.name == args.name)
         header, board, trials = store.header(), leaderboard_of(store), store.trials()
-    reasons = Counter(str(t.user_attrs[FAILURE]) for t in trials if FAILURE in t.user_attrs).most_common()
+    failed, given_up = (_reasons(t for t in trials if counts(t) == counted) for counted in (True, False))
     data = {
         **vars(entry),
         "measured_on": header["fingerprint"],
         "fold_sizes": header.get("fold_sizes", []),
         "versions": header.get("versions", {}),
         "best": _leader(board[0]) if board else None,
-        "failures": [{"reason": reason, "trials": n} for reason, n in reasons],
+        "failures": failed,
+        "given_up": given_up,
     }
-    return Answer(_facts(_described(data, board, reasons)), data)
+    return Answer(_facts(_described(data, board)), data)
 
 
-def _described(data: Mapping[str, Any], board: Leaderboard, reasons: Sequence[tuple[str, int]]) -> dict[str, str]:
+def _reasons(trials: Iterable[FrozenTrial]) -> list[dict[str, Any]]:
+    """Return why trials failed, or did not come to their end, the commonest reason first."""
+    counted = Counter(str(t.user_attrs[FAILURE]) for t in trials if FAILURE in t.user_attrs)
+    return [{"reason": reason, "trials": n} for reason, n in counted.most_common()]
+
+
+def _described(data: Mapping[str, Any], board: Leaderboard) -> dict[str, str]:
     """Return what there is to say of a study, line by line."""
     made_with = data["measured_on"]
     dates = [data[name] for name in ("started", "last_written")]
@@ -101,10 +110,8 @@ def _described(data: Mapping[str, Any], board: Leaderboard, reasons: Sequence[tu
         "versions": _flat(data["versions"]),
         "trials": ", ".join(f"{n} {state.lower()}" for state, n in data["trials"].items() if n) or "none",
         "best": _best(board),
-        "failures": "\n".join(
-            [f"{n} × {shortened(reason, MAX_FACT)}" for reason, n in reasons[:MAX_REASONS]]
-            + ([f"and {len(reasons) - MAX_REASONS} reasons more"] if len(reasons) > MAX_REASONS else [])
-        ),
+        "failures": _listed(data["failures"]),
+        "given up": _listed(data["given_up"]),
         "forked from": data["forked_from"] or "",
         "written": " to ".join(f"{date:%Y-%m-%d %H:%M}" for date in dates if date),
     }
@@ -114,6 +121,12 @@ def _flat(value: Any) -> str:
     if not isinstance(value, Mapping):
         return str(value)
     return shortened(", ".join(f"{name} {_flat(part)}" for name, part in value.items()), MAX_FACT)
+
+
+def _listed(reasons: Sequence[Mapping[str, Any]]) -> str:
+    lines = [f"{one['trials']} × {shortened(one['reason'], MAX_FACT)}" for one in reasons[:MAX_REASONS]]
+    more = len(reasons) - MAX_REASONS
+    return "\n".join([*lines, *([f"and {more} reasons more"] if more > 0 else [])])
 
 
 def _sizes(sizes: Sequence[Sequence[int]]) -> str:

@@ -29,7 +29,7 @@ from sklearn.utils import indexable
 from optuna_search import _request
 from optuna_search._fingerprint import data_digest, describe_data, short_name
 from optuna_search._job import Fault, Job, load
-from optuna_search._record import ORIGIN, counts
+from optuna_search._record import counts, measured_here
 from optuna_search._storage import open_storage
 from optuna_search._store import Store, unique_name
 from optuna_search._tables import printable, printable_lines
@@ -315,8 +315,7 @@ def standing_of(plan: Plan) -> Standing:
     """Return how far the study is."""
     store = open_store(plan)
     found = [] if store is None else store.trials()
-    # Those that were carried over from another study are no trials of this one.
-    trials = [trial for trial in found if counts(trial) and ORIGIN not in trial.user_attrs]
+    trials = [trial for trial in found if counts(trial) and measured_here(trial)]
     failed = sum(trial.state == TrialState.FAIL for trial in trials)
     values = [trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values]
     return Standing(len(trials), failed, max(values, default=None))

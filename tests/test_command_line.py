@@ -25,7 +25,7 @@ from estimators import FailsOn, KnownScore, ScoresOddly, high, low
 from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from test_compare import of_failures
 from test_processes import PATIENCE, wait_until
 from test_storage import search
@@ -244,6 +244,17 @@ class TestLooking:
         assert data["best"]["params"] == {"x": 1.0}
         assert data["measured_on"]["X"]["shape"] == [12, 2]
         assert data["fold_sizes"] == [[6, 6], [6, 6]]
+
+    def test_trials_that_were_given_up_are_no_failures(self, tmp_path, capsys):
+        path = tmp_path / "s.journal"
+        fitted = search(storage=path, study_name="s").fit(X, Y)
+        left = create_trial(state=TrialState.FAIL, user_attrs={CLAIM: {}, "failure": "abandoned"})
+        fitted.study_.add_trials([left, left])
+        data = told(capsys, "show", "s", "--storage", path)
+        assert (data["failures"], data["given_up"]) == ([], [{"reason": "abandoned", "trials": 2}])
+        out = says(capsys, "show", "s", "--storage", path)[1]
+        assert re.search(r"^given up +2 × abandoned$", out, re.MULTILINE)
+        assert "\nfailures" not in out
 
     @of_failures
     def test_many_reasons_of_failures_are_not_all_listed(self, tmp_path, capsys):
@@ -920,8 +931,9 @@ class TestRun:
         assert (data["study"], data["n_trials"], data["failed"], data["errors"]) == ("s", 20, 0, [])
         assert len(data["top"]) == 5
         trials = trials_in("s.journal")
-        assert Counter(trial.state for trial in trials) == {TrialState.COMPLETE: 20}
-        assert data["top"][0]["score"] == max(trial.value for trial in trials)
+        states = Counter(trial.state for trial in trials)
+        assert (states[TrialState.COMPLETE], states[TrialState.RUNNING]) == (20, 0)
+        assert data["top"][0]["score"] == max(trial.value for trial in trials if trial.value is not None)
         assert len(Path("fits").read_text().splitlines()) == 20 * 2, "every fold once, and no last fit"
         lines = err.splitlines()
         assert lines.count("made") == 2, "here, and in the workers together once"
@@ -1029,4 +1041,5 @@ class TestRun:
             run.kill()
         workers = owners_in("s.db")
         wait_until(lambda: not any(map(is_there, workers)), "the workers to end")
-        assert states_in("s.db") == {TrialState.COMPLETE: 24}
+        states = states_in("s.db")
+        assert (states[TrialState.COMPLETE], states[TrialState.RUNNING]) == (24, 0)
