@@ -146,8 +146,19 @@ def versions(estimator: Any) -> dict[str, str]:
     return found
 
 
-def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+def differences(
+    old: Any, new: Any, name: str = "", whose: tuple[str, str] = ("the study has", "given is")
+) -> Iterator[str]:
     """Yield a line for every leaf in which two documents differ.
+
+    Parameters
+    ----------
+    old, new : object
+        JSON.
+    name : str
+        What the documents are.
+    whose : tuple of str
+        How a line begins to tell of the one and of the other.
 
     Examples
     --------
@@ -158,9 +169,9 @@ def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
         if name == "estimator" and old.get("class") != new.get("class"):
             old, new = {"class": old.get("class")}, {"class": new.get("class")}  # it has other parameters, of course
         for key in [*old, *(key for key in new if key not in old)]:
-            yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+            yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key), whose)
     elif old != new:
-        yield f"{name}: the study has {_short(old)}, given is {_short(new)}"
+        yield f"{name}: {whose[0]} {_short(old)}, {whose[1]} {_short(new)}"
 
 
 def changed_code(old: Any, new: Any) -> list[str]:

@@ -18,9 +18,9 @@ from optuna.trial import FrozenTrial
 
 from optuna_search import _owner, _record
 from optuna_search._fingerprint import changed_code, describe_estimator, differences
+from optuna_search._forkreport import Carried, Dropped, Filled, ForkReport, Retried
 from optuna_search._lease import Patience
 from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, Record
-from optuna_search._report import Carried, Dropped, Filled, ForkReport, Retried
 from optuna_search._space import AnySpace, Candidate, parse
 from optuna_search._storage import open_storage, without_password
 from optuna_search._store import (
@@ -118,9 +118,7 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace) -> 
     reasons = _reasons(parent.study_name, old["fingerprint"], header.fingerprint, old_estimator)
     old_space = None if parent.param_distributions is None else parse(parent.param_distributions)
     kept = store.kept()
-    models = [
-        model_of(k.trial, k.record, None if old_space is None else store.params_of(k, old_space)) for k in kept
-    ]
+    models = [model_of(k.trial, k.record, None if old_space is None else store.params_of(k, old_space)) for k in kept]
     check_shared(space, models)
     transfer = Transfer(old_estimator, old_space, estimator, space, suggests="code" in old["fingerprint"]["space"])
     mark = {"study": parent.study_name, "id": old.get("id")}
@@ -131,9 +129,7 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace) -> 
         parent.study_name,
         tuple(Carried(k.trial.number, kept_params(model, point)) for k, model, point in carried),
         tuple(
-            Filled(k.trial.number, filled)
-            for k, model, point in carried
-            if (filled := transfer.filled(model, point))
+            Filled(k.trial.number, filled) for k, model, point in carried if (filled := transfer.filled(model, point))
         ),
         tuple(dropped),
         () if carried else tuple(_best(transfer, kept, models)),
@@ -259,7 +255,7 @@ def carry_over(store: Store, plan: Plan, *, is_new: bool) -> ForkReport:
     if not is_new and (report := _wait_for_another(store)) is not None:
         return report
     claim = _owner.claim()
-    _write_mark(store, plan.mark | {"writer": claim})
+    _write_mark(store, {**plan.mark, "writer": claim})
     if not is_new:
         time.sleep(SETTLE_SECONDS)
         if _mark_of(store).get("writer") != claim:  # two took over, and the other one was later
@@ -269,7 +265,7 @@ def carry_over(store: Store, plan: Plan, *, is_new: bool) -> ForkReport:
         trial = _carried_trial(kept, kept_params(model, candidate), candidate, plan.mark)
         if _record.origin_of(trial) not in there:
             store.add(trial)
-    _write_mark(store, plan.mark | {"report": plan.report.encode()})
+    _write_mark(store, {**plan.mark, "report": plan.report.encode()})
     return plan.report
 
 

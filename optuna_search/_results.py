@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from optuna_search._compat import format_results, warn_or_raise_about_fit_failures
+from optuna_search._hints import closest
 from optuna_search._record import Fold, Record
 from optuna_search._tables import html_table, pandas, printable, shortened, text_table
 from optuna_search._tokens import token
@@ -258,8 +259,11 @@ class Leaderboard(Sequence[Leader]):
         """
         metric = self.metric if by is None else by
         if f"mean_test_{metric}" not in self._results:
-            names = ", ".join(_metrics(self._results))
-            raise InvalidRequestError(f"by={by!r} is not a metric of this search; its metrics: {names}.")
+            names = _metrics(self._results)
+            hint = closest(str(by), names)
+            raise InvalidRequestError(
+                f"by={by!r} is not a metric of this search; its metrics: {', '.join(names)}. {hint}".rstrip()
+            )
         if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1):
             raise InvalidRequestError(f"n={n!r} must be a whole number from 1, or None for all entries.")
         board: Leaderboard = Leaderboard(self._results, metric, self._texts)[:n]

@@ -578,10 +578,10 @@ class OptunaSearchCV(BaseSearchCV):
         if unknown := params.keys() - self.get_params(deep=False).keys():
             raise InvalidRequestError(f"{', '.join(sorted(unknown))}: no parameter of {type(self).__name__}.")
         space = self.param_distributions if self.param_grid is None else self.param_grid
-        in_memory = self._study is not None and isinstance(storage_of(self._study), InMemoryStorage)
-        parent = Parent(
-            self._study_name, storage_of(self._study) if in_memory else self.storage, clone(self.estimator), space
-        )
+        # A study in memory is found nowhere else; after a pickle of one that is kept there is only its name.
+        kept_in = self.storage if self._study is None else storage_of(self._study)
+        storage = kept_in if isinstance(kept_in, InMemoryStorage) else self.storage
+        parent = Parent(self._study_name, storage, clone(self.estimator), space)
         made = clone(self)
         made.set_params(
             param_distributions=replaced(space, new_space), param_grid=None, study_name=study_name, fork_of=parent

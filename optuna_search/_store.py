@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import difflib
 import time
 import uuid
 import warnings
@@ -31,6 +30,7 @@ from optuna_search import _owner, _record
 from optuna_search._compat import quiet_optuna, storage_id, trial_number
 from optuna_search._database import study_names
 from optuna_search._fingerprint import differences
+from optuna_search._hints import did_you_mean
 from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, Record, is_alive
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._tokens import plain, token
@@ -308,9 +308,7 @@ def must_exist(storage: BaseStorage, study_name: str) -> None:
     """
     names = study_names(storage)
     if study_name not in names:
-        close = difflib.get_close_matches(study_name, names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(map(repr, names[:10])) or 'none'}."
-        raise StorageError(f"study_name={study_name!r} is not in this storage.{hint}")
+        raise StorageError(f"study_name={study_name!r} is not in this storage. {did_you_mean(study_name, names)}")
 
 
 def in_the_air(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:

@@ -54,6 +54,17 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+def printable_lines(text: str) -> str:
+    r"""Return a text of several lines without characters that would steer a terminal.
+
+    Examples
+    --------
+    >>> printable_lines("one\tline\n\x1b[31mred")
+    'one     line\n?[31mred'
+    """
+    return "\n".join(printable(line.expandtabs()) for line in text.splitlines())
+
+
 def shortened(text: str, width: int) -> str:
     """Return a text of at most this many characters."""
     return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,4 +1,4 @@
-"""What can be done with kept studies: list, load, copy, rename or move, delete, export, import.
+"""What can be done with kept studies: list, load, copy, rename or move, delete, export, import, compare.
 
 Wherever a `storage` is asked for, it is what `OptunaSearchCV` takes: a path, a URL, an Optuna storage. A study's
 name is a name in its storage and never a path.
@@ -17,6 +17,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from optuna_search import _copying, _exports, _samplers, _studyfile
+from optuna_search._compare import Comparison, compare
 from optuna_search._compat import quiet_optuna
 from optuna_search._database import rename_in_place, study_names
 from optuna_search._listing import StudyEntry, StudyList, list_of
@@ -26,8 +27,10 @@ from optuna_search._store import Store, header_of, in_the_air, kept_of, must_exi
 from optuna_search.exceptions import InvalidRequestError, StorageError
 
 __all__ = [
+    "Comparison",
     "StudyEntry",
     "StudyList",
+    "compare",
     "copy_study",
     "delete_study",
     "export_study",

@@ -12,18 +12,21 @@ PACKAGE = Path(optuna_search.__file__).parent
 FLOORS = [
     ["_compat"],
     ["exceptions"],
-    ["_tokens", "_url", "_owner", "_signals", "_tables", "_roster", "_references"],
-    ["_dimensions", "_record", "_fingerprint", "_samplers", "_report"],
+    ["_tokens", "_url", "_owner", "_signals", "_tables", "_references", "_roster", "_hints"],
+    ["_dimensions", "_record", "_fingerprint", "_samplers", "_forkreport"],
     ["_database"],
     ["_space", "_storage", "_evaluate", "_results"],
     ["_store", "_propose", "_workers", "_transfer", "callbacks"],
     ["_lease"],
     ["_others", "_fork", "_measure", "_reading", "_copying", "_listing", "_studyfile"],
     ["_request"],
-    ["_engine", "_exports"],
+    ["_engine", "_exports", "_compare"],
     ["studies"],
     ["_search"],
-    ["__init__"],
+    ["_job"],
+    ["_run", "_arguments"],
+    ["_commands"],
+    ["__init__", "__main__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 FOREIGN = ("sklearn", "optuna", "joblib", "scipy")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,21 +104,34 @@ class ForkReport:
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         filled = Counter(name for one in self.filled for name in one.params)
-        dropped = Counter(f"{one.parameter}={one.value}" for one in self.dropped)
-        rows = [
-            ["carried", len(self.carried), "with their scores"],
-            ["filled", len(self.filled), _counts(filled)],
-            ["dropped", len(self.dropped), _counts(dropped)],
-            ["retried", len(self.retried), "; ".join(self.reasons)],
+        rows: list[tuple[str, int, str]] = [
+            ("carried", len(self.carried), "with their scores"),
+            ("filled", len(self.filled), _counts(filled)),
+            ("dropped", len(self.dropped), _misfits(self.dropped)),
+            ("retried", len(self.retried), "; ".join(self.reasons)),
         ]
         header = [f"from {shortened(self.parent, MAX_WIDTH)}", "trials", ""]
-        return header, [[str(what), str(n), shortened(why, MAX_WIDTH) if n else ""] for what, n, why in rows]
+        return header, [[what, str(n), shortened(why, MAX_WIDTH) if n else ""] for what, n, why in rows]
 
     def __repr__(self) -> str:
         return text_table(*self._table())
 
     def _repr_html_(self) -> str:
         return html_table(*self._table())
+
+
+def _misfits(dropped: Sequence[Dropped]) -> str:
+    """Return what did not fit: choices one by one, numbers from the least to the largest."""
+    numbers: dict[str, list[float]] = {}
+    for one in dropped:
+        if type(one.value) in (int, float):
+            numbers.setdefault(one.parameter, []).append(one.value)
+    parts = [
+        f"{name}={min(found):.4g}" + (f" to {max(found):.4g} ({len(found)})" if len(found) > 1 else "")
+        for name, found in numbers.items()
+    ]
+    others = Counter(f"{one.parameter}={one.value}" for one in dropped if type(one.value) not in (int, float))
+    return ", ".join([*parts, *filter(None, [_counts(others)])])
 
 
 def _counts(counter: Counter[str]) -> str:
