@@ -33,6 +33,7 @@ from optuna_search._store import (
     open_existing,
     warn_of_versions,
 )
+from optuna_search._tokens import plain
 from optuna_search._transfer import Misfit, Model, Transfer, check_shared, kept_params, model_of
 from optuna_search.exceptions import StudyMismatchError
 
@@ -127,9 +128,11 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace) -> 
         warn_of_versions(parent.study_name, old, header)
     report = ForkReport(
         parent.study_name,
-        tuple(Carried(k.trial.number, kept_params(model, point)) for k, model, point in carried),
+        tuple(Carried(k.trial.number, _readable(kept_params(model, point))) for k, model, point in carried),
         tuple(
-            Filled(k.trial.number, filled) for k, model, point in carried if (filled := transfer.filled(model, point))
+            Filled(k.trial.number, _readable(filled))
+            for k, model, point in carried
+            if (filled := transfer.filled(model, point))
         ),
         tuple(dropped),
         () if carried else tuple(_best(transfer, kept, models)),
@@ -170,7 +173,7 @@ def _sorted_out(
         try:
             carried.append((k, model, transfer.carried(model)))
         except Misfit as misfit:
-            dropped.append(Dropped(k.trial.number, misfit.parameter, misfit.value))
+            dropped.append(Dropped(k.trial.number, *_readable({misfit.parameter: misfit.value}).popitem()))
     return carried, dropped
 
 
@@ -185,7 +188,13 @@ def _best(transfer: Transfer, kept: Sequence[Kept], models: Sequence[Model]) -> 
             continue
         if candidate.key not in seen and len(seen) < RETRIED:
             seen.add(candidate.key)
-            yield Retried(k.trial.number, candidate.kept, candidate.point)
+            yield Retried(k.trial.number, _readable(candidate.kept), candidate.point)
+
+
+def _readable(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as people and JSON know them: numbers and texts, and the tokens of other objects."""
+    values = {name: plain(value) if isinstance(value, str) else value for name, value in params.items()}
+    return {n: v if v is None or isinstance(v, str | int | float) else params[n] for n, v in values.items()}
 
 
 def _value(kept: Kept) -> float:

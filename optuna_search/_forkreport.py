@@ -19,7 +19,7 @@ class Carried:
 
     #: In the parent.
     trial_number: int
-    #: As its record in the fork keeps them.
+    #: In the fork: numbers and texts as they are, other objects as their tokens.
     params: Mapping[str, Any]
 
 
@@ -41,7 +41,7 @@ class Dropped:
     trial_number: int
     #: The first parameter that does not fit.
     parameter: str
-    #: Its value, as the record has it.
+    #: Its value; an object is its token.
     value: Any
 
 

@@ -479,14 +479,14 @@ class OptunaSearchCV(BaseSearchCV):
             If no trial was finished, or every score is plus infinity. Where every score is NaN, the first row
             is taken and scikit-learn's warning says so, as in ``GridSearchCV``.
         """
-        if not self.n_trials_:
+        if not hasattr(self, "cv_results_"):
             raise NoResultError(
                 f"Not one trial was finished before the search ended (timeout={self.timeout!r}); give it more time."
             )
         if (self.refit or not self.multimetric_) and nothing_but_infinite(self.cv_results_, self._metric):
             raise NoResultError(
-                f"Not one of {self.n_trials_} trials has a score that can win: every mean of {self._metric!r} is "
-                "NaN or infinite."
+                f"Not one of {len(self.cv_results_['params'])} trials has a score that can win: every mean of "
+                f"{self._metric!r} is NaN or infinite."
             )
 
     def _refit(self, X: Any, y: Any, fit_params: Mapping[str, Any], context: Any, about: dict[str, Any]) -> None:

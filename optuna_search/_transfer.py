@@ -278,7 +278,10 @@ def check_shared(space: AnySpace, models: list[Model]) -> None:
     if not known or not isinstance(space, Space):
         return
     names = {name for branch in space.branches for name in branch.dimensions}
-    if not names & known:
+    # A parameter of a step and the step have to do with each other.
+    if not any(
+        f"{one}__".startswith(f"{other}__") or f"{other}__".startswith(f"{one}__") for one in names for other in known
+    ):
         raise InvalidRequestError(
             f"The space of this fork ({', '.join(sorted(names)) or 'empty'}) shares no parameter with its parent "
             f"({', '.join(sorted(known))}), so nothing can come over. Start a new search instead."
