@@ -8,25 +8,28 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
 
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend
 
 from optuna_search._compat import backend_url
+from optuna_search._sqlite import (
+    BUSY_TIMEOUT,
+    DurableConnection,
+    check_database,
+    file_of,
+    is_read_only,
+    opened_to_read,
+    sqlite_url,
+)
 from optuna_search._url import SecretURL, expand, mask, redact
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchError, StorageError
 
-if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
-
 #: Endings of the names of Optuna's journal files; a study file is one that holds a single study.
 JOURNALS = (".journal", ".study")
-#: Seconds that a write waits for other processes to let go of an SQLite file.
-BUSY_TIMEOUT = 60
 #: How often opening is tried while others make the same tables.
 ATTEMPTS = 10
 #: Seconds until a server that does not answer counts as unreachable.
@@ -62,31 +65,8 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     try:
         if "://" in text or text.startswith("${"):
             url = expand(text)
-            if url.startswith("postgres://"):
-                raise StorageError(
-                    f"storage={shown!r} cannot be opened: a PostgreSQL URL begins with postgresql+psycopg://."
-                )
-            file = _file_of(url)
-            if to_read:
-                _must_exist(file, shown)
-            if file is not None:
-                _check_database(file, shown, to_read)
-                if to_read and _is_read_only(file):
-                    return get_storage(opened_with(functools.partial(connect_to_read, file)))
-            return _open_url(url)
-        path = Path(text).expanduser().absolute()
-        if to_read:
-            _must_exist(path, shown)
-        if not path.parent.is_dir():
-            raise StorageError(f"storage={shown!r}: there is no folder {path.parent}.")
-        if path.is_dir():
-            raise StorageError(f"storage={shown!r} is a folder; name a file in it, as in {path.name}/searches.db.")
-        if path.suffix in JOURNALS:
-            return JournalStorage(JournalFileBackend(str(path)))
-        _check_database(path, shown, to_read)
-        if to_read and _is_read_only(path):
-            return get_storage(opened_with(functools.partial(connect_to_read, path)))
-        return _open_url(*_sqlite_url(path))
+            return _of_url(url, shown, to_read)
+        return _of_path(Path(text).expanduser().absolute(), shown, to_read)
     except StorageError:
         raise
     except ImportError as error:
@@ -100,70 +80,40 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     raise StorageError(f"storage={shown!r} cannot be opened: {reason}")
 
 
+def _of_url(url: str, shown: str, to_read: bool) -> BaseStorage:
+    if url.startswith("postgres://"):
+        raise StorageError(f"storage={shown!r} cannot be opened: a PostgreSQL URL begins with postgresql+psycopg://.")
+    path = file_of(url)
+    if path is None:
+        return _open_url(url)
+    return _of_file(path, shown, to_read, url)
+
+
+def _of_path(path: Path, shown: str, to_read: bool) -> BaseStorage:
+    if to_read:
+        _must_exist(path, shown)
+    if not path.parent.is_dir():
+        raise StorageError(f"storage={shown!r}: there is no folder {path.parent}.")
+    if path.is_dir():
+        raise StorageError(f"storage={shown!r} is a folder; name a file in it, as in {path.name}/searches.db.")
+    if path.suffix in JOURNALS:
+        return JournalStorage(JournalFileBackend(str(path)))
+    return _of_file(path, shown, to_read, *sqlite_url(path))
+
+
+def _of_file(path: Path, shown: str, to_read: bool, url: str, odd_path: str | None = None) -> BaseStorage:
+    """Return the storage of an SQLite file; `odd_path` is its path where no URL can hold it."""
+    if to_read:
+        _must_exist(path, shown)
+    check_database(path, shown, to_read)
+    if to_read and is_read_only(path):
+        return get_storage(opened_to_read(path))
+    return _open_url(url, odd_path)
+
+
 def _must_exist(path: Path | None, shown: str) -> None:
     if path is not None and not path.exists():
         raise StorageError(f"storage={shown!r}: there is no file {path}.")
-
-
-def _file_of(url: str) -> Path | None:
-    """Return the file that an SQLite URL names in the usual way; None where only its driver knows."""
-    if not url.startswith("sqlite"):
-        return None
-    file = url.partition("///")[2].partition("?")[0]
-    return None if file in ("", ":memory:") or file.startswith("file:") else Path(file)
-
-
-def _is_read_only(path: Path) -> bool:
-    return not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK))
-
-
-def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Open an SQLite file, and change nothing that is in it."""
-    mode = "rw"  # so that what SQLite puts beside a file is tidied up at the end
-    if _is_read_only(path):
-        # Where nobody has put anything beside the file, and nobody can, nobody is writing it.
-        may_change = os.access(path.absolute().parent, os.W_OK) or Path(f"{path}-wal").exists()
-        mode = "ro" if may_change else "ro&immutable=1"
-    file = f"file:{quote(str(path.absolute()))}?mode={mode}"
-    connection = sqlite3.connect(file, uri=True, check_same_thread=False, timeout=BUSY_TIMEOUT)
-    connection.execute("PRAGMA query_only=ON")
-    return connection
-
-
-def opened_with(connect: Callable[[], sqlite3.Connection]) -> RDBStorage:
-    """Return an SQLite storage that makes its connections so, and none of which stays open."""
-    import sqlalchemy
-    from optuna.storages import RDBStorage
-
-    return RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": sqlalchemy.NullPool})
-
-
-def _check_database(path: Path, shown: str, to_read: bool) -> None:
-    """Refuse an SQLite file that is no study file before anything is written to it."""
-    if not path.is_file():
-        return
-    why = ""
-    with contextlib.closing(connect_to_read(path)) as db:
-        try:
-            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        except sqlite3.OperationalError:
-            return  # locked, for instance: whoever opens it has more patience, or a better word
-        except sqlite3.DatabaseError as error:
-            why = str(error)
-    if why:
-        with path.open("rb") as file:
-            is_journal = file.read(1) == b"{"
-        advice = (
-            "It looks like a journal, whose name ends in .journal."
-            if is_journal
-            else f"It is no study file; if it was one, this may save what is left: sqlite3 {path.name} .recover."
-        )
-        raise StorageError(f"storage={shown!r} cannot be opened: {why}. {advice}")
-    if "studies" not in tables and (tables or to_read):
-        what = f"the database of something else (with the table {min(tables)!r})" if tables else "empty"
-        raise StorageError(
-            f"storage={shown!r} cannot be opened: it is {what}, and no study file. Nothing was written to it."
-        )
 
 
 @contextlib.contextmanager
@@ -196,13 +146,6 @@ def _shown_and_url(given: Any) -> tuple[str, str]:
     with contextlib.suppress(StorageError):
         url = expand(text)
     return f"storage={mask(text)!r}: ", url
-
-
-def _sqlite_url(path: Path) -> tuple[str, str | None]:
-    """Return the URL of a file, and its path where that has characters that a URL gives a meaning of its own."""
-    if set(str(path)) & set("?%"):
-        return "sqlite://", str(path)
-    return "sqlite:///" + str(path).replace("{", "{{").replace("}", "}}"), None  # Optuna formats its URLs
 
 
 def _open_url(url: str, path: str | None = None) -> BaseStorage:
@@ -239,24 +182,6 @@ def without_password(storage: BaseStorage) -> Any:
     url, options = backend_url(storage)
     hides = isinstance(url, str) and (mask(url) != url or "passw" in str(options).lower())
     return SecretURL(str(url), secret=False) if hides else storage
-
-
-class DurableConnection(sqlite3.Connection):
-    """A connection to an SQLite file that writes ahead.
-
-    With a write-ahead log a commit costs a fiftieth of what it costs otherwise, and readers do not wait. A
-    killed process loses nothing; a power cut may take the last commits. Not for network file systems.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.execute("PRAGMA journal_mode=WAL")
-        self.execute("PRAGMA synchronous=NORMAL")
-
-    def __del__(self) -> None:
-        # Optuna's storage has no end at which to close it, and from Python 3.13 on an open one that goes is warned of.
-        with contextlib.suppress(sqlite3.Error):
-            self.close()
 
 
 def _reason(error: BaseException) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from optuna_search._storage import JOURNALS, connect_to_read, in_plain_words, opened_with
+from optuna_search._sqlite import connect_to_read, opened_with
+from optuna_search._storage import JOURNALS, in_plain_words
 from optuna_search.exceptions import StorageError
 
 #: Endings of the names of study files.

@@ -14,7 +14,7 @@ FLOORS = [
     ["exceptions"],
     ["_tokens", "_url", "_owner", "_signals", "_tables", "_references", "_roster", "_hints"],
     ["_dimensions", "_record", "_fingerprint", "_samplers", "_forkreport"],
-    ["_database"],
+    ["_database", "_sqlite"],
     ["_space", "_storage", "_evaluate", "_results"],
     ["_store", "_propose", "_workers", "_transfer", "callbacks"],
     ["_lease"],
