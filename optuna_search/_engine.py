@@ -7,7 +7,8 @@ trial makes its record, its verdict, and one word each to the study, the sampler
 end, however it comes, what is still in the air is released.
 
 Other processes may work on the same study, and are known by their trials alone. Before each draw the engine
-takes in what they have written since. A claim is a ticket: if enough trials, or one of the same candidate,
+takes in what they have written since; alone, it reads nothing, and learns from the number of its next trial
+that it is not alone any more. A claim is a ticket: if enough trials, or one of the same candidate,
 have a smaller number, somebody was faster, and the trial is handed back before anything is fitted. When
 nothing is left to begin, the engine waits for the others' trials in the air, so that all end with the same
 results, and takes over what a process leaves behind that dies.
@@ -135,11 +136,15 @@ class Engine:
                     workers.send(task)
                 if workers.busy:
                     self._land(*workers.take())
-                elif self._stopped or self._out_of_time() or not self._others.are_busy:
+                elif self._stopped or self._out_of_time():
                     break
-                else:
+                elif self.hear():
+                    pause = POLL_SECONDS[0]
+                elif self._others.are_busy:
                     time.sleep(pause)
-                    pause = POLL_SECONDS[0] if self.hear() else min(1.5 * pause, POLL_SECONDS[1])
+                    pause = min(1.5 * pause, POLL_SECONDS[1])
+                else:
+                    break
         finally:
             self._release()
 
@@ -221,7 +226,8 @@ class Engine:
     def _take_off(self) -> Flight | None:
         """Claim the next candidate that needs a fit."""
         while not (self._stopped or self._out_of_time()):
-            self.hear()
+            if self._others.were_met:
+                self.hear()
             if self._exhausted or self._is_used_up(len(self._roster), self._roster.fits):
                 break
             candidate = self.proposals.propose()

@@ -17,6 +17,9 @@ class Others:
         self._store = store
         self._leases = Leases()
         self._running: set[int] = set()
+        self._has_looked = False
+        #: Whether somebody works, or has worked, on the study while we do.
+        self.were_met = False
         #: How many trials of the study are known: the number that the next one would get.
         self.n_seen = 0
 
@@ -37,6 +40,9 @@ class Others:
         fresh = [t for t in self._fresh(trials) if t.number not in self._running or not _is_in_the_air(t)]
         self._running = {t.number for t in self._fresh(trials) if _is_in_the_air(t)}
         self.n_seen = len(trials)
+        # What was finished before the first look says nothing of who is there now.
+        self.were_met = self.were_met or self.are_busy or (self._has_looked and bool(fresh))
+        self._has_looked = True
         return fresh
 
     def _fresh(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:

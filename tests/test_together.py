@@ -438,3 +438,26 @@ def test_a_driver_that_is_killed_leaves_nothing_that_is_waited_for(tmp_path):
     fitted = gated_search(tmp_path, storage, 1).set_params(refit=False, callbacks=None).fit(X, Y)
     assert fitted.n_trials_ == 10
     assert time.monotonic() - before < 30
+
+
+def test_what_the_dead_had_in_the_air_does_not_mislead_the_sampler():
+    storage = InMemoryStorage()
+    study = alone(storage, n_trials=1).fit(X, Y).study_
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    claim = {"optuna_search:claim": _owner.claim() | {"pid": process.pid}}
+    for i in range(8):
+        near = {"x": 3 + i / 100}
+        study.add_trial(create_trial(state=TrialState.RUNNING, params=near, distributions=X_ONLY, user_attrs=claim))
+    seen = []
+
+    class Looking(optuna.samplers.TPESampler):
+        def sample_relative(self, study, trial, space):
+            seen.append([t.params["x"] for t in study.get_trials(deepcopy=False) if t.params])
+            return super().sample_relative(study, trial, space)
+
+    fitted = alone(storage, n_trials=5, sampler=Looking(seed=0, n_startup_trials=1)).fit(X, Y)
+    assert fitted.n_trials_ == 5
+    assert [t.state for t in study.trials[1:9]] == [TrialState.FAIL] * 8
+    tried = [trial.params["x"] for trial in study.trials if trial.state == TrialState.COMPLETE]
+    assert seen == [tried[: n + 1] for n in range(4)], "the points of the dead are nothing to learn from"
