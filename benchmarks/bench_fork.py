@@ -9,6 +9,8 @@ without the parent's trials. Each pair has a seed of its own, 0, 1, 2, ..., and 
    as more than any other, so it can move the median only to the worse.
 2. The same against the number of the trial in which the fresh search first had its best score, which is the least it
    could have run if somebody had told it when to stop.
+3. For comparison, what a second fresh search (that of the next seed) needs for that score. The best of N noisy scores
+   is a target that half of all equal searches miss, so this is about 1, and more where the scores are noisier.
 
     python benchmarks/bench_fork.py [--quick] [--pairs 10] [--out benchmarks/results]
 """
@@ -90,7 +92,9 @@ class Pair:
     #: Additional trials until the fork had at least the fresh search's best score; infinite if it never had.
     fork: float
     #: Trials until the fresh search had it, at most N.
-    fresh: int
+    fresh: float
+    #: The fresh search's scores, trial by trial.
+    fresh_scores: np.ndarray
     #: Whether the fresh search's best value of the widened parameter lies outside the parent's range.
     outside: bool
     #: Best scores: the parent's, the fresh search's, the fork's after its last trial.
@@ -114,12 +118,28 @@ def pair(case: Case, seed: int, n_trials: int) -> Pair:
     reached = fork.best_score_ >= target
     needed = 0 if parent.best_score_ >= target else fork.n_trials_
     best = fresh.best_params_[case.widened]
+    scores = fresh.cv_results_["mean_test_score"]
     return Pair(
         needed if reached else math.inf,
-        int(np.argmax(fresh.cv_results_["mean_test_score"])) + 1,
+        trials_until(target, scores),
+        scores,
         not case.narrow.low <= best <= case.narrow.high,
         (parent.best_score_, target, fork.best_score_),
     )
+
+
+def trials_until(target: float, scores: np.ndarray) -> float:
+    """Return how many trials it took to have at least a score; infinity if none has it."""
+    reached = np.flatnonzero(scores >= target)
+    return int(reached[0]) + 1 if reached.size else math.inf
+
+
+def second_fresh(pairs: list[Pair]) -> list[float]:
+    """Return how many trials the fresh search of the next seed needs for the best score of each."""
+    return [
+        trials_until(one.scores[1], other.fresh_scores)
+        for one, other in zip(pairs, [*pairs[1:], pairs[0]], strict=True)
+    ]
 
 
 def median(numbers: list[float]) -> float | None:
@@ -128,19 +148,21 @@ def median(numbers: list[float]) -> float | None:
     return round(middle, 3) if math.isfinite(middle) else None
 
 
-def figures_of(pairs: list[Pair], n_trials: int) -> dict[str, Any]:
+def figures_of(pairs: list[Pair], seconds: list[float], n_trials: int) -> dict[str, Any]:
     """Return what is to be said of the pairs of one model, or of all."""
     return {
         "additional trials, fork / fresh": median([one.fork / n_trials for one in pairs]),
         "the same, if the fresh search had stopped at its best": median([one.fork / one.fresh for one in pairs]),
+        "trials, second fresh / fresh": median([one / n_trials for one in seconds]),
+        "pairs": len(pairs),
         "forks that had the score": sum(math.isfinite(one.fork) for one in pairs),
-        "of pairs": len(pairs),
+        "second fresh searches that had it": sum(map(math.isfinite, seconds)),
     }
 
 
 def described(pairs: list[Pair], n_trials: int) -> dict[str, Any]:
     """Return the figures of one model, and what they come from."""
-    return figures_of(pairs, n_trials) | {
+    return figures_of(pairs, second_fresh(pairs), n_trials) | {
         "trials of each fork": [one.fork if math.isfinite(one.fork) else None for one in pairs],
         "trial of each fresh search's best": [one.fresh for one in pairs],
         "fresh bests outside the parent's range": sum(one.outside for one in pairs),
@@ -157,12 +179,13 @@ def main() -> None:
     started = time.perf_counter()
     found = {name: [pair(case, seed, n_trials) for seed in range(options.pairs)] for name, case in cases().items()}
     everything = [one for pairs in found.values() for one in pairs]
+    seconds = [number for pairs in found.values() for number in second_fresh(pairs)]
     report(
         "fork",
         options,
         {
             "N": n_trials,
-            "all models": figures_of(everything, n_trials),
+            "all models": figures_of(everything, seconds, n_trials),
             **{name: described(pairs, n_trials) for name, pairs in found.items()},
             "seconds": round(time.perf_counter() - started),
         },

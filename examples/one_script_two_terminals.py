@@ -2,7 +2,7 @@
 
 Start it in one terminal, and while it runs start it in another: the second process helps the first. Kill one of them
 in any way (Ctrl-C, kill -9, closing its terminal): the other one finishes the study. Kill both and start one again: it
-goes on where they were. Once there are all the trials, whoever starts it finds them and fits nothing but the best model.
+goes on where they were. Once there are all the trials, starting it fits nothing but the best model.
 
     python examples/one_script_two_terminals.py          60 trials
     python examples/one_script_two_terminals.py 90       the same study, continued to 90

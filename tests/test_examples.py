@@ -44,7 +44,7 @@ def test_many_models_tells_its_story_without_a_warning_and_leaves_no_file_here(a
     assert list(tmp_path.iterdir()) == []
     assert "with its 20 trials, and goes on to 30" in done.stdout
     carried, filled, dropped = (int(re.search(rf"^{w} +(\d+)", done.stdout, re.M)[1]) for w in FATES)
-    assert carried == filled and 0 < carried and 0 < dropped and carried + dropped == 20
+    assert carried == filled and carried > 0 and dropped > 0 and carried + dropped == 20
     folder = Path(re.search(r"^All of it is in (.+)\. From", done.stdout, re.MULTILINE)[1])
     assert {path.name for path in folder.glob("*.db")} == {"diabetes.db", "ridge-2026.db"}
     entries = {entry.name: entry for entry in studies.list_studies(folder / "diabetes.db")}
