@@ -9,15 +9,14 @@ without the parent's trials. Each pair has a seed of its own, 0, 1, 2, ..., and 
    as more than any other, so it can move the median only to the worse.
 2. The same against the number of the trial in which the fresh search first had its best score, which is the least it
    could have run if somebody had told it when to stop.
-3. For comparison, what a second fresh search (that of the next seed) needs for that score. The best of N noisy scores
-   is a target that half of all equal searches miss, so this is about 1, and more where the scores are noisier.
+3. What a second fresh search, that of the next seed, needs for the same score. What a fork needs less than that is what
+   its parent is worth; where many candidates share the best score it is nothing.
 
     python benchmarks/bench_fork.py [--quick] [--pairs 10] [--out benchmarks/results]
 """
 
 import math
 import statistics
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,7 +175,6 @@ def main() -> None:
     """Measure and report."""
     options = arguments(__doc__, pairs=10)
     n_trials = 10 if options.quick else 50
-    started = time.perf_counter()
     found = {name: [pair(case, seed, n_trials) for seed in range(options.pairs)] for name, case in cases().items()}
     everything = [one for pairs in found.values() for one in pairs]
     seconds = [number for pairs in found.values() for number in second_fresh(pairs)]
@@ -187,7 +185,6 @@ def main() -> None:
             "N": n_trials,
             "all models": figures_of(everything, seconds, n_trials),
             **{name: described(pairs, n_trials) for name, pairs in found.items()},
-            "seconds": round(time.perf_counter() - started),
         },
     )
 
