@@ -18,11 +18,11 @@ from typing import Any
 PACKAGES = ("optuna", "scikit-learn", "joblib", "numpy")
 
 
-def arguments(doc: str | None) -> argparse.Namespace:
-    """Read the options that every benchmark has."""
+def arguments(doc: str | None, pairs: int = 9) -> argparse.Namespace:
+    """Read the options that every benchmark has; `pairs` is how many it runs if nobody says."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smoke run: does it work, not how fast it is")
-    parser.add_argument("--pairs", type=int, default=9, help="how many times each rival runs (default: 9)")
+    parser.add_argument("--pairs", type=int, default=pairs, help=f"how many times each rival runs (default: {pairs})")
     parser.add_argument("--out", type=Path, default=None, help="a folder for the result, as dated JSON")
     options = parser.parse_args()
     if options.quick:

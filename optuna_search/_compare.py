@@ -19,12 +19,12 @@ from optuna_search._reading import Setup, setup_of
 from optuna_search._results import is_multimetric, metrics_of
 from optuna_search._storage import in_plain_words, open_storage
 from optuna_search._store import Kept, Store, open_existing
-from optuna_search._tables import html_table, pandas, shortened, text_table
+from optuna_search._tables import NAME_WIDTH, html_table, pandas, shortened, text_table
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StudyMismatchError
 
 #: What two studies must have in common for the scores of a fold to be a pair.
 PAIRED = ("X", "y", "metadata", "splits")
-#: The columns of names get no wider than this in a terminal.
+#: The column of estimators gets no wider than this in a terminal.
 MAX_WIDTH = 40
 
 
@@ -128,7 +128,7 @@ class Comparison(Sequence[Entry]):
 
     def __repr__(self) -> str:
         tables = [
-            text_table(header, [[shortened(cell, MAX_WIDTH) for cell in row] for row in rows])
+            text_table(header, [[_cell(name, cell) for name, cell in zip(header, row, strict=True)] for row in rows])
             for header, rows in (self._entries_table(), self._pairs_table())
         ]
         return "\n\n".join([*tables, self.note])
@@ -164,6 +164,10 @@ class Comparison(Sequence[Entry]):
             return fields | {f"split{i}": number for i, number in enumerate(by_fold)}
 
         return pandas().DataFrame([row(one) for one in (self.pairs if pairs else self.entries)])
+
+
+def _cell(name: str, text: str) -> str:
+    return shortened(text, MAX_WIDTH if name == "estimator" else NAME_WIDTH)
 
 
 def _signed(numbers: Sequence[float]) -> str:

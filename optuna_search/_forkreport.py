@@ -127,7 +127,9 @@ def _misfits(dropped: Sequence[Dropped]) -> str:
         if type(one.value) in (int, float):
             numbers.setdefault(one.parameter, []).append(one.value)
     parts = [
-        f"{name}={min(found):.4g}" + (f" to {max(found):.4g} ({len(found)})" if len(found) > 1 else "")
+        f"{name}={min(found):.4g}"
+        + (f" to {max(found):.4g}" if max(found) > min(found) else "")
+        + (f" ({len(found)})" if len(found) > 1 else "")
         for name, found in numbers.items()
     ]
     others = Counter(f"{one.parameter}={one.value}" for one in dropped if type(one.value) not in (int, float))

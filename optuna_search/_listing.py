@@ -17,7 +17,7 @@ from optuna_search import _record
 from optuna_search._database import study_names
 from optuna_search._record import FORK, ORIGIN, RECORD
 from optuna_search._store import in_the_air
-from optuna_search._tables import html_table, pandas, printable, shortened, text_table
+from optuna_search._tables import NAME_WIDTH, html_table, pandas, printable, shortened, text_table
 from optuna_search.exceptions import StorageError
 
 #: The states of trials that are counted.
@@ -94,14 +94,14 @@ class StudyList(Sequence[StudyEntry]):
         header = ["name", "state", "trials", "best score", "estimator", "started", "last written", "forked from"]
         rows = [
             [
-                _cell(e.name, width),
+                _cell(e.name, max(width, NAME_WIDTH)),
                 e.state,
                 ", ".join(f"{n} {state.lower()}" for state, n in e.trials.items() if n),
                 "" if e.best_score is None else f"{e.best_score:.4f}",
                 _cell(e.estimator, width),
                 _date(e.started),
                 _date(e.last_written),
-                _cell(e.forked_from, width),
+                _cell(e.forked_from, max(width, NAME_WIDTH)),
             ]
             for e in self._entries
         ]

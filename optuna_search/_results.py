@@ -14,7 +14,7 @@ import numpy as np
 from optuna_search._compat import format_results, warn_or_raise_about_fit_failures
 from optuna_search._hints import closest
 from optuna_search._record import Fold, Record
-from optuna_search._tables import html_table, pandas, printable, shortened, text_table
+from optuna_search._tables import NAME_WIDTH, html_table, pandas, printable, shortened, text_table
 from optuna_search._tokens import token
 from optuna_search.exceptions import InvalidRequestError
 
@@ -297,7 +297,7 @@ class Leaderboard(Sequence[Leader]):
         rows = [
             [str(e.rank), str(e.trial_number), f"{e.score:.4f}", f"{e.std:.4f}"]
             + [f"{e.metrics[name]:.4f}" for name in metrics]
-            + ([shortened(e.origin or "", width)] if forked else [])
+            + ([shortened(e.origin or "", max(width, NAME_WIDTH))] if forked else [])
             + [_short(e.params[name], e.texts.get(name), width) if name in e.params else "" for name in params]
             for e in self._leaders
         ]

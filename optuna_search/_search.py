@@ -479,7 +479,7 @@ class OptunaSearchCV(BaseSearchCV):
             If no trial was finished, or every score is plus infinity. Where every score is NaN, the first row
             is taken and scikit-learn's warning says so, as in ``GridSearchCV``.
         """
-        if not hasattr(self, "cv_results_"):
+        if not hasattr(self, "cv_results_"):  # in a fork there may be results and no trial of its own
             raise NoResultError(
                 f"Not one trial was finished before the search ended (timeout={self.timeout!r}); give it more time."
             )

@@ -65,6 +65,10 @@ def printable_lines(text: str) -> str:
     return "\n".join(printable(line.expandtabs()) for line in text.splitlines())
 
 
+#: The name of a study gets as wide as this in a terminal: whoever reads one is going to type it.
+NAME_WIDTH = 80
+
+
 def shortened(text: str, width: int) -> str:
     """Return a text of at most this many characters."""
     return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,23 +1,35 @@
-"""What a user can read is executed: the README's code, and the example that it runs."""
+"""What a user can read is executed: the code of the README, and the guide with its commands."""
 
+import doctest
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import optuna_search
+from optuna_search.__main__ import main
+from optuna_search._arguments import COMMANDS, VARIABLE
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+GUIDE = (ROOT / "docs" / "studies.md").read_text()
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which the package that is tested is found."""
+    return os.environ | {"PYTHONPATH": str(Path(optuna_search.__file__).parent.parent)}
 
 
 def run(args: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run Python in a folder, as a user would."""
-    env = os.environ | {"PYTHONPATH": str(Path(optuna_search.__file__).parent.parent)}  # the package that is tested
-    return subprocess.run([sys.executable, *args], cwd=folder, env=env, capture_output=True, text=True, timeout=250)
+    return subprocess.run(
+        [sys.executable, *args], cwd=folder, env=environment(), capture_output=True, text=True, timeout=250
+    )
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=[f"block {i}" for i in range(len(BLOCKS))])
@@ -32,14 +44,56 @@ def test_the_first_example_of_the_readme_has_twelve_lines() -> None:
     assert len([line for line in BLOCKS[0].splitlines() if line.strip()]) <= 12
 
 
-def test_the_digits_example_searches_then_finds_its_trials_and_then_continues(tmp_path: Path) -> None:
-    script = str(ROOT / "examples" / "digits.py")
-    first, second, third = (run([script, n], tmp_path) for n in ("6", "6", "9"))
-    for done in (first, second, third):
-        assert done.returncode == 0, done.stderr
-        default, best = map(float, re.findall(r"^  ([01]\.\d{4})  the", done.stdout, re.MULTILINE))
-        assert best >= default, "searching is worth it on data that no trial has seen"
-    assert "6/6" in first.stderr, "the progress bar is on stderr"
-    assert first.stdout == second.stdout, "the second run finds the trials of the first"
-    assert "The best of 6 trials" in first.stdout
-    assert "The best of 9 trials" in third.stdout
+def test_the_guide_runs_from_its_beginning_to_its_end_and_prints_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])  # for the workers of `run`
+    monkeypatch.delenv(VARIABLE, raising=False)
+    names: dict[str, Any] = {"__name__": "guide"}
+    parts = re.findall(r"```(python|console)\n(.*?)```(?:\n```text\n(.*?)```)?", GUIDE, re.DOTALL)
+    for kind, code, printed in parts:
+        if kind == "python":
+            exec(compile(code, "docs/studies.md", "exec"), names)
+            assert_printed(code, printed, capsys.readouterr().out)
+            continue
+        for command, _, expected in (step.partition("\n") for step in re.split(r"^\$ ", code, flags=re.M)[1:]):
+            do(command, expected, monkeypatch)
+            assert_printed(command, expected, capsys.readouterr().out)
+
+
+def do(command: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what a command of the guide does: ours, or one of two that any shell has."""
+    program, *args = shlex.split(command)
+    match program:
+        case "optuna-search":
+            assert main(args) == 0, command
+        case "export":
+            monkeypatch.setenv(*args[0].split("="))
+        case "cat":
+            Path(args[0]).write_text(expected)
+            print(expected)
+        case _:
+            pytest.fail(f"the guide must not use {program}")
+
+
+def assert_printed(code: str, expected: str, printed: str) -> None:
+    """Compare what the guide shows with what is there; three dots stand for anything, and how much space is open."""
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.OutputChecker().check_output(expected, printed, flags), f"{code}\nprints\n{printed}"
+
+
+def test_the_guide_shows_every_command() -> None:
+    shown = re.findall(r"^\$ optuna-search (?:--json )?(\w+)", GUIDE, re.MULTILINE)
+    assert set(shown) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/studies.md"])
+def test_links_lead_somewhere(path: str) -> None:
+    text = (ROOT / path).read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)]*)\)", text):
+        file, _, anchor = target.partition("#")
+        place = ROOT / path if not file else (ROOT / path).parent / file
+        assert place.exists(), target
+        headings = re.findall(r"^#+ (.*)$", place.read_text(), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in [heading.lower().replace(" ", "-") for heading in headings], target
