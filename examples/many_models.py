@@ -77,9 +77,9 @@ metrics = {
     "R2": "r2",
     "-RMSE": "neg_root_mean_squared_error",
     "-MAE": "neg_mean_absolute_error",
-    "-median": "neg_median_absolute_error",
+    "-MedAE": "neg_median_absolute_error",
 }
-pursued = {"boosting": "-RMSE", "forest": "R2", "svr": "-MAE", "ridge": "-median"}
+pursued = {"boosting": "-RMSE", "forest": "R2", "svr": "-MAE", "ridge": "-MedAE"}
 same = {  # whatever the model
     "scoring": metrics,
     "cv": KFold(5, shuffle=True, random_state=0),
