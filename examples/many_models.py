@@ -28,7 +28,7 @@ try:
     from lightgbm import LGBMRegressor
 except (ImportError, OSError) as error:  # the latter where a library of the system is missing
     LGBMRegressor = None
-    print(f"There is no LightGBM ({error}): pip install lightgbm")
+    print(f"There is no LightGBM ({error}): pip install 'lightgbm>=4.7'")
     print("scikit-learn's own gradient boosting takes its place.\n")
 
 folder = Path(tempfile.mkdtemp(prefix="many-models-"))
