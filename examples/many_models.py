@@ -28,7 +28,7 @@ try:
     from lightgbm import LGBMRegressor
 except (ImportError, OSError) as error:  # the latter where a library of the system is missing
     LGBMRegressor = None
-    print(f"There is no LightGBM ({error}): pip install lightgbm")
+    print(f"There is no LightGBM ({error}): pip install 'lightgbm>=4.7'")
     print("scikit-learn's own gradient boosting takes its place.\n")
 
 folder = Path(tempfile.mkdtemp(prefix="many-models-"))
@@ -77,9 +77,9 @@ metrics = {
     "R2": "r2",
     "-RMSE": "neg_root_mean_squared_error",
     "-MAE": "neg_mean_absolute_error",
-    "-median": "neg_median_absolute_error",
+    "-MedAE": "neg_median_absolute_error",
 }
-pursued = {"boosting": "-RMSE", "forest": "R2", "svr": "-MAE", "ridge": "-median"}
+pursued = {"boosting": "-RMSE", "forest": "R2", "svr": "-MAE", "ridge": "-MedAE"}
 same = {  # whatever the model
     "scoring": metrics,
     "cv": KFold(5, shuffle=True, random_state=0),

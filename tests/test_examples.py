@@ -37,11 +37,17 @@ def test_the_digits_example_searches_then_finds_its_trials_and_then_continues(tm
 @pytest.mark.parametrize(
     "args", [[MANY_MODELS], ["-c", WITHOUT_LIGHTGBM, MANY_MODELS]], ids=["with lightgbm", "without it"]
 )
-def test_many_models_tells_its_story_without_a_warning_and_leaves_no_file_here(args: list[str], tmp_path: Path) -> None:
-    done = run(["-W", "error", *args], tmp_path)
+def test_many_models_tells_its_story_without_a_warning_and_leaves_no_file_here(
+    args: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setenv("TMPDIR", str(elsewhere))
+    done = run(["-W", "error", *args], here)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert list(tmp_path.iterdir()) == []
+    assert list(here.iterdir()) == []
     assert "with its 20 trials, and goes on to 30" in done.stdout
     carried, filled, dropped = (int(re.search(rf"^{w} +(\d+)", done.stdout, re.M)[1]) for w in FATES)
     assert carried == filled and carried > 0 and dropped > 0 and carried + dropped == 20
