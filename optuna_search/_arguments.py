@@ -21,8 +21,8 @@ such as postgresql+psycopg://me:${{PGPASSWORD}}@host/database, in which
 variables are read from the environment when connecting."""
 _CODES = """\
 Results go to standard output, everything else to standard error. With --json
-both are strict JSON, with null for what is no finite number; an error is
-{"error": "..."} in a line of standard error.
+standard output is strict JSON, with null for what is no finite number, and an
+error is {"error": "..."} in the last line of standard error.
 
 exit codes: 0 done, 1 failed, 2 not understood, 130 Ctrl-C, 143 SIGTERM"""
 

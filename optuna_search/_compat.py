@@ -10,6 +10,7 @@ import time
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -55,6 +56,7 @@ __all__ = [
     "root_context",
     "storage_id",
     "storage_of",
+    "tells_whole_numbers_apart",
     "trial_number",
     "uncached",
     "warn_or_raise_about_fit_failures",
@@ -184,6 +186,15 @@ def with_settings(function: Callable[..., Any], *, in_threads: bool) -> Callable
 def _with_config(config: dict[str, Any], function: Callable[..., Any], *args: Any) -> Any:
     with sklearn.config_context(**config):
         return function(*args)
+
+
+def tells_whole_numbers_apart(estimator: Any, name: str) -> bool:
+    """Whether 1 and 1.0 are two things for a parameter of an estimator: a number of features, and all of them."""
+    step, _, last = name.rpartition("__")
+    owner = estimator.get_params(deep=True).get(step) if step else estimator
+    constraints = getattr(type(owner), "_parameter_constraints", {}).get(last, ())
+    kinds = [one.type for one in constraints if isinstance(one, Interval)] if isinstance(constraints, list) else []
+    return Integral in kinds and len(set(kinds)) > 1
 
 
 def made_of(scorer: Any) -> dict[str, Any] | None:

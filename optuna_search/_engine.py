@@ -140,7 +140,7 @@ class Engine:
                     break
                 elif self.hear():
                     pause = POLL_SECONDS[0]
-                elif self._others.are_busy:
+                elif self._is_worth_waiting():
                     time.sleep(pause)
                     pause = min(1.5 * pause, POLL_SECONDS[1])
                 else:
@@ -149,6 +149,11 @@ class Engine:
             self._release()
 
     # --- what others do ---
+
+    def _is_worth_waiting(self) -> bool:
+        """Whether others have trials in the air that belong to the budget, or are what trials of ours wait for."""
+        within = any(not self._is_used_up(*self._roster.before(number)) for number in self._others.running)
+        return within or bool(self._guests)
 
     def hear(self) -> bool:
         """Take in what was written to the study since the last time, and return whether there was anything."""
@@ -183,9 +188,10 @@ class Engine:
         key = self._roster.leave(number)
         self.proposals.given_up(number)
         self._exhausted = False
-        if guests := self._guests.pop(key or "", []):
-            self._begin(guests[0])
-            guests[0].twins.extend(guests[1:])
+        if key in self._guests and self._guests[key][0].number == min(self._roster.holders(key)):
+            first, *others = self._guests.pop(key)
+            self._begin(first)
+            first.twins.extend(others)
 
     def _count(self, number: int, key: str, record: Record, *, counts: bool = True) -> None:
         """Take in a finished trial, whoever ran it."""
@@ -248,7 +254,7 @@ class Engine:
         elif known := self._known.get(key):
             flight.folds = list(known.folds)
             self._finish(flight)
-        elif len(self._roster.holders(key)) > 1:
+        elif flight.number != min(self._roster.holders(key)):  # of one candidate the first ticket is fitted
             self._guests.setdefault(key, []).append(flight)
             self._roster.enter(flight.number, key, fits=0)
         else:
@@ -257,6 +263,7 @@ class Engine:
         return False
 
     def _begin(self, flight: Flight) -> None:
+        self._roster.enter(flight.number, flight.candidate.key, self.n_splits)
         flight.waiting.extend(range(self.n_splits))
         self._in_the_air[flight.candidate.key] = flight
 

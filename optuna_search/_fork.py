@@ -8,6 +8,7 @@ writer gone, goes on after the last trial that came over; the parent is only eve
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,12 +64,15 @@ class Parent:
         What it searched; None if that is the estimator of the fork.
     param_distributions : object
         Its space as it was written; None if that is not known.
+    identity : str or None
+        What it is known by whatever its name; None if that is not known.
     """
 
     study_name: str
     storage: Any = field(repr=False)
     estimator: Any = field(default=None, repr=False)
     param_distributions: Any = field(default=None, repr=False)
+    identity: str | None = field(default=None, repr=False)
 
     def __deepcopy__(self, memo: Any) -> Parent:
         return self  # nothing in it ever changes, and a study in memory is one study
@@ -76,9 +80,6 @@ class Parent:
     def __getstate__(self) -> dict[str, Any]:
         storage = self.storage
         return vars(self) | {"storage": without_password(storage) if isinstance(storage, BaseStorage) else storage}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,18 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace) -> 
     InvalidRequestError
         If the spaces have no parameter in common.
     """
-    store = open_existing(open_storage(parent.storage, to_read=True), parent.study_name)
+    store = open_existing(open_storage(parent.storage, to_read=True), parent.study_name, "fork_of")
     old = store.header()
     old_estimator = estimator if parent.estimator is None else parent.estimator
     reasons = _reasons(parent.study_name, old["fingerprint"], header.fingerprint, old_estimator)
+    named = _named(old["fingerprint"]["space"])
     old_space = None if parent.param_distributions is None else parse(parent.param_distributions)
     kept = store.kept()
-    models = [model_of(k.trial, k.record, None if old_space is None else store.params_of(k, old_space)) for k in kept]
+    models = [
+        model_of(k.trial, k.record, None if old_space is None else store.params_of(k, old_space), named) for k in kept
+    ]
     check_shared(space, models)
-    transfer = Transfer(old_estimator, old_space, estimator, space, suggests="code" in old["fingerprint"]["space"])
+    transfer = Transfer(old_estimator, old_space, estimator, space, "code" in old["fingerprint"]["space"], named)
     mark = {"study": parent.study_name, "id": old.get("id")}
     carried, dropped = ([], []) if reasons else _sorted_out(transfer, kept, models)
     if carried:
@@ -149,7 +153,7 @@ def _reasons(name: str, old: Mapping[str, Any], new: Mapping[str, Any], old_esti
     given = {part: new[part] for part in MEASURED} | {"estimator": {n: described.get(n) for n in old["estimator"]}}
     found = list(differences(was, given))
     code = changed_code(was, given)
-    if code or described["class"] != old["estimator"]["class"]:
+    if code or {described["class"], new["estimator"]["class"]} != {old["estimator"]["class"]}:
         what = f"other code of {', '.join(code)}" if code else "another kind of estimator"
         advice = (
             "Give changed code a name of its own, and the parent's best points are tried with it."
@@ -163,6 +167,12 @@ def _reasons(name: str, old: Mapping[str, Any], new: Mapping[str, Any], old_esti
             found,
         )
     return found
+
+
+def _named(space: Mapping[str, Any]) -> set[str]:
+    """Return the parameters of a described space whose choices have names of their own."""
+    inner = [_named(part) for part in space.values() if isinstance(part, Mapping)]
+    return set().union(*inner, (name for name, text in space.items() if str(text).startswith("one of the names [")))
 
 
 def _sorted_out(
@@ -212,17 +222,34 @@ def fork(
         If it cannot be made of this parent, before anything is written.
     """
     there = existing(storage, study_name)
+    if there is not None:
+        check_is_fork(there, parent)
     if there is not None and (report := report_of(there)) is not None:
         check_same(study_name, there.header(), header)
         return there, report
     plan = plan_of(parent, header, estimator, space)
-    if there is not None:
-        check_is_fork(there, plan)
     store, is_new = create_or_continue(storage, study_name, header)
     return store, carry_over(store, plan, is_new=is_new)
 
 
 # --- into the study -------------------------------------------------------------------------------------------------
+
+
+def check_whole(store: Store) -> None:
+    """Refuse to go on with a fork that was interrupted before everything had come over.
+
+    Raises
+    ------
+    StudyMismatchError
+        If it was.
+    """
+    mark = _mark_of(store)
+    if mark and "report" not in mark:
+        raise StudyMismatchError(
+            f"study_name={store.study.study_name!r} is a fork of {mark.get('study')!r} that was interrupted before "
+            "every trial had come over. Run the fork again, which goes on with that, or delete this study.",
+            (f"fork_of: the study is a fork of {mark.get('study')!r}",),
+        )
 
 
 def report_of(store: Store) -> ForkReport | None:
@@ -231,7 +258,7 @@ def report_of(store: Store) -> ForkReport | None:
     return ForkReport.decode(mark["study"], mark["report"]) if "report" in mark else None
 
 
-def check_is_fork(store: Store, plan: Plan) -> None:
+def check_is_fork(store: Store, parent: Parent) -> None:
     """Refuse to carry trials into a study that is no fork of this parent.
 
     Raises
@@ -239,18 +266,30 @@ def check_is_fork(store: Store, plan: Plan) -> None:
     StudyMismatchError
         If it is none.
     """
-    mark = _mark_of(store)
-    if mark and {name: mark.get(name) for name in ("study", "id")} != dict(plan.mark):
-        what = f"a fork of {mark.get('study')!r}"
+    mark, name = _mark_of(store), store.study.study_name
+    if parent.identity is not None and store.header().get("id") == parent.identity:
+        what = "the parent itself"
     elif not mark and store.trials():
         what = "no fork"
+    elif mark and not _is_of(mark, parent):
+        what = f"a fork of {mark.get('study')!r}"
     else:
         return
     raise StudyMismatchError(
-        f"study_name={store.study.study_name!r} exists already and is {what}, so nothing can come over from "
-        f"{plan.mark['study']!r} into it. Give another study_name.",
+        f"study_name={name!r} exists already and is {what}, so nothing can come over from "
+        f"{parent.study_name!r} into it. Give the fork a study_name of its own.",
         (f"fork_of: the study is {what}",),
     )
+
+
+def _is_of(mark: Mapping[str, Any], parent: Parent) -> bool:
+    """Whether the parent that a mark names is this one, whatever its name is now."""
+    if parent.identity is not None:
+        return bool(mark.get("id") == parent.identity)
+    if mark.get("study") == parent.study_name:
+        return True
+    store = open_existing(open_storage(parent.storage, to_read=True), parent.study_name, "fork_of")
+    return bool(mark.get("id") == store.header().get("id"))
 
 
 def carry_over(store: Store, plan: Plan, *, is_new: bool) -> ForkReport:
@@ -269,13 +308,23 @@ def carry_over(store: Store, plan: Plan, *, is_new: bool) -> ForkReport:
         time.sleep(SETTLE_SECONDS)
         if _mark_of(store).get("writer") != claim:  # two took over, and the other one was later
             return carry_over(store, plan, is_new=False)
+    try:
+        _write_trials(store, plan)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            _write_mark(store, plan.mark)  # nobody is at it any more, although this process lives
+        raise
+    _write_mark(store, {**plan.mark, "report": plan.report.encode()})
+    return plan.report
+
+
+def _write_trials(store: Store, plan: Plan) -> None:
+    """Write the trials that come over, but for those that are there."""
     there = {_record.origin_of(trial) for trial in store.trials()}
     for kept, model, candidate in plan.carried:
         trial = _carried_trial(kept, kept_params(model, candidate), candidate, plan.mark)
         if _record.origin_of(trial) not in there:
             store.add(trial)
-    _write_mark(store, {**plan.mark, "report": plan.report.encode()})
-    return plan.report
 
 
 def _wait_for_another(store: Store) -> ForkReport | None:

@@ -65,10 +65,17 @@ class Leases:
 
 @contextlib.contextmanager
 def renewed(store: Store) -> Iterator[None]:
-    """Renew the claims of the trials in the air, in a thread of its own: a fit may take hours."""
-    if isinstance(store.storage, InMemoryStorage):  # which no other process can see
-        yield
-        return
+    """Hold the claims of a search, and renew them in a thread of its own: a fit may take hours."""
+    with _owner.at_work(store.identity):
+        if isinstance(store.storage, InMemoryStorage):  # which no other process can see
+            yield
+        else:
+            with _renewing(store):
+                yield
+
+
+@contextlib.contextmanager
+def _renewing(store: Store) -> Iterator[None]:
     over = threading.Event()
     thread = threading.Thread(target=_renew, args=(store, over), name="optuna-search-lease", daemon=True)
     thread.start()
@@ -83,7 +90,7 @@ def _renew(store: Store, over: threading.Event) -> None:
     before: set[int] = set()
     times = itertools.count(1)
     while not over.wait(RENEWAL_SECONDS):
-        flying, time_now = set(store.in_the_air), next(times)
+        flying, time_now = set(store.claims), next(times)
         # What was claimed just now needs no renewal: most trials end before they ever do.
         for trial_id in before & flying:
             with contextlib.suppress(Exception):  # it has ended meanwhile, or the storage is away: there is a next time

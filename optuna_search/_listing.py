@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_search import _record
 from optuna_search._database import study_names
-from optuna_search._record import FORK, ORIGIN, RECORD
+from optuna_search._record import FORK, RECORD
 from optuna_search._store import in_the_air
 from optuna_search._tables import NAME_WIDTH, html_table, pandas, printable, shortened, text_table
 from optuna_search.exceptions import StorageError
@@ -177,15 +177,17 @@ def _described(
     record, state = _header(attrs, name)
     counted = Counter(trial.state.name for trial in trials)
     fork = attrs[FORK] if isinstance(attrs.get(FORK), Mapping) else {}
+    # What a fork took over is as old as its parent.
+    here = [trial for trial in trials if _record.measured_here(trial)] or trials
     entry = StudyEntry(
         name,
         state or ("running" if in_the_air(trials) else "idle" if trials else "empty"),
         {one: counted[one] for one in COUNTED},
-        sum(_record.counts(trial) and ORIGIN not in trial.user_attrs for trial in trials),
+        sum(_record.counts(trial) and _record.measured_here(trial) for trial in trials),
         _best(trials, directions),
         _text(record.get("estimator")),
-        min((t.datetime_start for t in trials if t.datetime_start), default=None),
-        max((date for t in trials for date in (t.datetime_start, t.datetime_complete) if date), default=None),
+        min((t.datetime_start for t in here if t.datetime_start), default=None),
+        max((date for t in here for date in (t.datetime_start, t.datetime_complete) if date), default=None),
         _text(fork.get("study")),
     )
     return _Read(entry, _text(record.get("id")), _text(fork.get("id")))

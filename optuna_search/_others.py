@@ -16,17 +16,13 @@ class Others:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._leases = Leases()
-        self._running: set[int] = set()
+        #: The numbers of the trials that other processes have in the air.
+        self.running: set[int] = set()
         self._has_looked = False
         #: Whether somebody works, or has worked, on the study while we do.
         self.were_met = False
         #: How many trials of the study are known: the number that the next one would get.
         self.n_seen = 0
-
-    @property
-    def are_busy(self) -> bool:
-        """Whether other processes have trials in the air."""
-        return bool(self._running)
 
     def news(self) -> list[FrozenTrial]:
         """Return the trials that began or ended since the last call; what the dead left behind is given up."""
@@ -37,17 +33,17 @@ class Others:
             self._store.give_up(trial)
         if gone:
             trials = self._store.trials()
-        fresh = [t for t in self._fresh(trials) if t.number not in self._running or not _is_in_the_air(t)]
-        self._running = {t.number for t in self._fresh(trials) if _is_in_the_air(t)}
+        fresh = [t for t in self._fresh(trials) if t.number not in self.running or not _is_in_the_air(t)]
+        self.running = {t.number for t in self._fresh(trials) if _is_in_the_air(t)}
         self.n_seen = len(trials)
         # What was finished before the first look says nothing of who is there now.
-        self.were_met = self.were_met or self.are_busy or (self._has_looked and bool(fresh))
+        self.were_met = self.were_met or bool(self.running) or (self._has_looked and bool(fresh))
         self._has_looked = True
         return fresh
 
     def _fresh(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Return the trials of which something is to be expected: the new ones, and those that were running."""
-        known = [trials[number] for number in sorted(self._running)]
+        known = [trials[number] for number in sorted(self.running)]
         new = [t for t in trials[self.n_seen :] if t.number not in self._store.ours and _is_one_of_us(t)]
         return known + new
 

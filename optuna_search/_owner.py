@@ -10,16 +10,35 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+#: The searches of this process that are at work.
+_at_work: set[str] = set()
 
-def claim() -> dict[str, Any]:
-    """Return what marks a trial as ours."""
+
+def claim(search: str | None = None) -> dict[str, Any]:
+    """Return what marks a trial as ours.
+
+    Parameters
+    ----------
+    search : str or None
+        Which search of this process it belongs to.
+    """
     pid = os.getpid()
-    return {"host": _host(), "pid": pid, "started": _started(pid), "renewed": 0}
+    return {"host": _host(), "pid": pid, "started": _started(pid), "search": search, "renewed": 0}
+
+
+@contextlib.contextmanager
+def at_work(search: str) -> Iterator[None]:
+    """Say that a search of this process is at work: what it leaves behind has no owner any more."""
+    _at_work.add(search)
+    try:
+        yield
+    finally:
+        _at_work.discard(search)
 
 
 def is_claim(other: Any) -> bool:
@@ -43,6 +62,8 @@ def is_dead(other: Any) -> bool:
     if not is_here(other):
         return False
     started = _started(other["pid"])
+    if other["pid"] == os.getpid() and other.get("started") == started and other.get("search") is not None:
+        return other["search"] not in _at_work
     return not _exists(other["pid"]) or (started is not None and started != other.get("started"))
 
 

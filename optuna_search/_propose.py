@@ -135,8 +135,9 @@ class Sampling:
         self._random = RandomSampler(seed=None if seed is None else (seed + 1) % 2**32)
         self._known: dict[str, float | None] = {}  # candidate -> its score; None while in the air or failed
         self._holders: Counter[str] = Counter()  # candidate -> how many trials try it
-        self._flying: dict[int, tuple[int, str]] = {}  # trial in the air -> its number in the shadow study, candidate
-        self._observed: list[Mapping[str, Stored]] = []
+        # trial in the air -> its number in the shadow study, candidate, point
+        self._flying: dict[int, tuple[int, str, Mapping[str, Stored]]] = {}
+        self._observed: dict[int, Mapping[str, Stored]] = {}
         self._to_skip = 0
         self._first: deque[Mapping[str, Stored]] = deque()
         self._visited: set[frozenset[tuple[str, Stored]]] = set()
@@ -151,7 +152,7 @@ class Sampling:
         self._first.extend(points)
 
     def _was_tried(self, point: Mapping[str, Stored]) -> bool:
-        return any(point.items() <= other.items() for other in self._observed)
+        return any(point.items() <= other.items() for other in self._observed.values())
 
     def _skip(self) -> None:
         """Pass over the points that others took, with a sampler that counts its points in its own study.
@@ -275,7 +276,7 @@ class Sampling:
             shadow, self._drawn = self._drawn[0].number, None
         else:
             shadow = self._add(TrialState.RUNNING, None, candidate.point, candidate.distributions)
-        self._enter(number, candidate.key, shadow)
+        self._enter(number, candidate.key, shadow, candidate.point)
 
     def _add(
         self, state: TrialState, value: float | None, point: Mapping[str, Stored], distributions: Mapping[str, Any]
@@ -287,17 +288,17 @@ class Sampling:
         )
         return shadow
 
-    def _enter(self, number: int, key: str, shadow: int) -> None:
+    def _enter(self, number: int, key: str, shadow: int, point: Mapping[str, Stored]) -> None:
         """Note that a trial, and what stands for it in the shadow study, is in the air."""
-        self._flying[number] = (shadow, key)
+        self._flying[number] = (shadow, key, point)
         self._holders[key] += 1
         self._known.setdefault(key, None)
 
     def observe(self, trial: FrozenTrial, key: str) -> None:
         """Have the sampler know of a trial that it did not draw, and learn from one that is finished."""
         value = trial.value if trial.state == TrialState.COMPLETE else None
-        self._enter(trial.number, key, self._add(trial.state, value, trial.params, trial.distributions))
-        self._observed.append(trial.params)
+        self._enter(trial.number, key, self._add(trial.state, value, trial.params, trial.distributions), trial.params)
+        self._observed[trial.number] = trial.params
         self._to_skip += 1
         if trial.state.is_finished():
             del self._flying[trial.number]
@@ -305,19 +306,24 @@ class Sampling:
 
     def finished(self, number: int, value: float | None) -> None:
         """Tell the sampler how a trial ended."""
-        shadow, key = self._flying.pop(number)
+        shadow, key, _ = self._flying.pop(number)
         self._known[key] = value
         with quiet_optuna():
             self._tell(shadow, value)
 
     def given_up(self, number: int) -> None:
-        """Tell the sampler that a trial came to nothing, and let its candidate be drawn again."""
+        """Tell the sampler that a trial came to nothing, and have its candidate tried next.
+
+        A sampler that goes through a grid would take it for visited.
+        """
         if number not in self._flying:
             return
-        shadow, key = self._flying.pop(number)
+        shadow, key, point = self._flying.pop(number)
+        self._observed.pop(number, None)
         self._holders[key] -= 1
         if not self._holders[key]:
             del self._known[key]
+            self._first.append(point)
             self._next_cell, self._ended = 0, False
         with quiet_optuna():
             self._tell(shadow, None)

@@ -21,6 +21,7 @@ from optuna_search._compat import SEARCH_CONSTRAINTS, Interval, ahead, check_sco
 from optuna_search._dimensions import example
 from optuna_search._fork import Parent
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
+from optuna_search._record import MAX_NAME
 from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
 from optuna_search.exceptions import InvalidRequestError, SpaceError
 
@@ -159,9 +160,9 @@ def _check_objectives(value: Any) -> str | None:
 
 
 def _check_study_name(value: Any) -> str | None:
-    if value is None or (value and "\0" not in value):
+    if value is None or (value and "\0" not in value and len(value) <= MAX_NAME):
         return None
-    return f"study_name={value!r} must be a text of at least one character, without NUL."
+    return f"study_name={value!r} must be a text of 1 to {MAX_NAME} characters, without NUL."
 
 
 def _check_fork_of(value: Any) -> str | None:
@@ -377,7 +378,7 @@ def proposals_of(
     Parameters
     ----------
     n_trials : int or None
-        How many trials the study shall have, if that is known.
+        How many trials the study shall have, those that were carried over included, if that is known.
     n_earlier : int
         How many trials the study has already: each part of a search draws numbers of its own.
     first : sequence of mapping

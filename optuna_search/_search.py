@@ -28,7 +28,7 @@ from optuna_search._compat import (
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
-from optuna_search._fork import Parent, fork
+from optuna_search._fork import Parent, check_whole, fork, report_of
 from optuna_search._lease import renewed
 from optuna_search._reading import Setup, results_of, setup_of, texts_of
 from optuna_search._record import measured_here
@@ -59,7 +59,7 @@ from optuna_search.callbacks import Progress, watching
 from optuna_search.exceptions import InvalidRequestError, NoResultError
 
 #: The attributes of a fitted search that are not for its users.
-_HIDDEN = ("_study", "_study_name", "_metric", "_texts")
+_HIDDEN = ("_study", "_study_name", "_parent", "_metric", "_texts")
 
 
 class _Protected:
@@ -384,10 +384,16 @@ class OptunaSearchCV(BaseSearchCV):
         parent = _request.parent_of(self)
         if parent is None:
             store, _ = create_or_continue(open_storage(self.storage), name, header)
+            check_whole(store)
         else:
-            store, self.fork_report_ = fork(parent, open_storage(self.storage), name, header, self.estimator, space)
+            store, _ = fork(parent, open_storage(self.storage), name, header, self.estimator, space)
+        self._note_report(store)
         warn_of_foreign_trials(store)
         return store
+
+    def _note_report(self, store: Store) -> None:
+        if (report := report_of(store)) is not None:
+            self.fork_report_ = report
 
     # --- the search ---
 
@@ -395,7 +401,9 @@ class OptunaSearchCV(BaseSearchCV):
         trials = store.trials()
         budget = _request.budget_of(self, space, started)
         first = [*_request.initial_points(self, space), *self._retried()]
-        proposals = _request.proposals_of(self, space, budget.n_trials, len(trials), first)
+        n_carried = sum(not measured_here(trial) for trial in trials)
+        n_in_all = None if budget.n_trials is None else budget.n_trials + n_carried
+        proposals = _request.proposals_of(self, space, n_in_all, len(trials), first)
         n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
@@ -450,6 +458,10 @@ class OptunaSearchCV(BaseSearchCV):
     def _publish(self, store: Store, kept: Sequence[Kept], space: AnySpace | None, setup: Setup) -> None:
         """Set every fitted attribute but the refitted estimator, as far as there is something to set."""
         self._study, self._study_name = store.study, store.study.study_name
+        raw = self.param_distributions if self.param_grid is None else self.param_grid
+        # A study in memory is found nowhere else.
+        storage = store.storage if isinstance(store.storage, InMemoryStorage) else self.storage
+        self._parent = Parent(self._study_name, storage, clone(self.estimator), raw, store.header().get("id"))
         self.n_trials_ = sum(measured_here(k.trial) for k in kept)
         if not kept:
             return
@@ -571,21 +583,15 @@ class OptunaSearchCV(BaseSearchCV):
         >>> len(wider.fork_report_.carried), wider.n_trials_, len(wider.cv_results_["params"])
         (2, 5, 7)
         """
-        if not hasattr(self, "_study_name"):
+        if not hasattr(self, "_parent"):
             raise InvalidRequestError("This search has no study to fork yet: call fit first, or from_study.")
         if odd := {"param_distributions", "param_grid", "fork_of"} & params.keys():
             raise InvalidRequestError(f"{', '.join(sorted(odd))}: fork takes the space as new_space.")
         if unknown := params.keys() - self.get_params(deep=False).keys():
             raise InvalidRequestError(f"{', '.join(sorted(unknown))}: no parameter of {type(self).__name__}.")
-        space = self.param_distributions if self.param_grid is None else self.param_grid
-        # A study in memory is found nowhere else; after a pickle of one that is kept there is only its name.
-        kept_in = self.storage if self._study is None else storage_of(self._study)
-        storage = kept_in if isinstance(kept_in, InMemoryStorage) else self.storage
-        parent = Parent(self._study_name, storage, clone(self.estimator), space)
         made = clone(self)
-        made.set_params(
-            param_distributions=replaced(space, new_space), param_grid=None, study_name=study_name, fork_of=parent
-        )
+        space = replaced(self._parent.param_distributions, new_space)
+        made.set_params(param_distributions=space, param_grid=None, study_name=study_name, fork_of=self._parent)
         if not isinstance(self.initial_params, str):
             made.set_params(initial_params=None)
         return made.set_params(**params)
@@ -677,6 +683,7 @@ class OptunaSearchCV(BaseSearchCV):
         if len(metrics) > 1 and isinstance(search.refit, str) and search.refit not in metrics:
             raise InvalidRequestError(f"refit={search.refit!r} is not a metric of the study: {', '.join(metrics)}.")
         search._publish(store, kept, space, setup)
+        search._note_report(store)
         search._require_a_result()
         return search
 

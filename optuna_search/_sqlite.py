@@ -16,6 +16,9 @@ from optuna_search.exceptions import StorageError
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
+#: Two of Optuna's tables, and columns that no other program's tables of these names have.
+OPTUNAS = ("studies", "version_info")
+OF_A_STUDY_FILE = {"study_id", "study_name", "version_info_id", "schema_version"}
 #: Seconds that a write waits for other processes to let go of a file.
 BUSY_TIMEOUT = 60
 
@@ -91,6 +94,7 @@ def check_database(path: Path, shown: str, to_read: bool) -> None:
     with contextlib.closing(connect_to_read(path)) as db:
         try:
             tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            columns = {row[1] for table in OPTUNAS for row in db.execute(f"PRAGMA table_info({table})")}
         except sqlite3.OperationalError:
             return  # locked, for instance: whoever opens it has more patience, or a better word
         except sqlite3.DatabaseError as error:
@@ -104,7 +108,7 @@ def check_database(path: Path, shown: str, to_read: bool) -> None:
             else f"It is no study file; if it was one, this may save what is left: sqlite3 {path.name} .recover."
         )
         raise StorageError(f"storage={shown!r} cannot be opened: {why}. {advice}")
-    if "studies" not in tables and (tables or to_read):
+    if not columns >= OF_A_STUDY_FILE and (tables or to_read):
         what = f"the database of something else (with the table {min(tables)!r})" if tables else "empty"
         raise StorageError(
             f"storage={shown!r} cannot be opened: it is {what}, and no study file. Nothing was written to it."

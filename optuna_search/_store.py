@@ -3,7 +3,7 @@
 How a trial flows through it: `Store.claim` writes a running trial with all its parameters and its owner in
 one transaction, and its number is the ticket; `Store.finish` writes the record in one and the state in
 another. Between the two the trial is in the air. Whoever dies in between leaves a running trial whose owner
-is dead: the next one to open the study marks it as abandoned, and it counts for nothing.
+is dead: whoever works on the study next marks it as abandoned, and it counts for nothing.
 
 No sampler works on this study. What it keeps for itself stays in the memory of its driver, so nothing in a
 storage is ever unpickled, and a draw does not read the whole history again.
@@ -101,8 +101,10 @@ class Store:
         self.storage = storage
         self.study = optuna.Study(study_name=study_name, storage=storage)
         self.study_id = storage.get_study_id_from_name(study_name)
+        #: What tells this use of the study from all others, of this process too.
+        self.identity = uuid.uuid4().hex
         #: The claims of our trials in the air, by the id of the trial in the storage.
-        self.in_the_air: dict[int, dict[str, Any]] = {}
+        self.claims: dict[int, dict[str, Any]] = {}
         #: What each trial of ours tries, by its number.
         self.ours: dict[int, dict[str, Any]] = {}
 
@@ -110,7 +112,7 @@ class Store:
 
     def claim(self, candidate: Candidate) -> tuple[int, int]:
         """Write a running trial, and return its id and its number."""
-        claim = _owner.claim()
+        claim = _owner.claim(self.identity)
         template = create_trial(
             state=TrialState.RUNNING,
             params=dict(candidate.point),
@@ -119,7 +121,7 @@ class Store:
         )
         trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
         number = trial_number(self.storage, trial_id)
-        self.in_the_air[trial_id] = claim
+        self.claims[trial_id] = claim
         self.ours[number] = candidate.params
         return trial_id, number
 
@@ -129,7 +131,7 @@ class Store:
 
     def renew(self, trial_id: int, times: int) -> None:
         """Write that the owner of a trial in the air still lives, for the so-and-so-many-th time."""
-        self.storage.set_trial_user_attr(trial_id, CLAIM, self.in_the_air[trial_id] | {"renewed": times})
+        self.storage.set_trial_user_attr(trial_id, CLAIM, self.claims[trial_id] | {"renewed": times})
 
     def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> bool:
         """Write the record and the end of a trial: complete with its value, or failed with its reason.
@@ -139,7 +141,7 @@ class Store:
         taken : bool
             False if somebody took its owner for dead and gave it up meanwhile.
         """
-        self.in_the_air.pop(trial_id, None)
+        self.claims.pop(trial_id, None)
         try:
             if failure is not None:
                 self.storage.set_trial_user_attr(trial_id, FAILURE, failure)
@@ -147,7 +149,8 @@ class Store:
             self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record, value))
             self._end(trial_id, value)
         except UpdateFinishedTrialError:
-            return False
+            # Somebody may have given it the very end that it was about to get.
+            return _record.counts(self.storage.get_trial(trial_id))
         return True
 
     def _end(self, trial_id: int, value: float | None) -> None:
@@ -175,7 +178,7 @@ class Store:
 
     def release(self, trial_id: int, reason: str) -> None:
         """Give up a trial that did not come to its end: it has no record and does not count."""
-        self.in_the_air.pop(trial_id, None)
+        self.claims.pop(trial_id, None)
         # Two drivers may find the same dead owner; the second one has nothing left to do.
         with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_user_attr(trial_id, FAILURE, reason)
@@ -298,7 +301,7 @@ def _first_word(store: Store) -> Mapping[str, Any]:
         time.sleep(0.02)
 
 
-def must_exist(storage: BaseStorage, study_name: str) -> None:
+def must_exist(storage: BaseStorage, study_name: str, parameter: str = "study_name") -> None:
     """Refuse the name of a study that is not there.
 
     Raises
@@ -308,7 +311,7 @@ def must_exist(storage: BaseStorage, study_name: str) -> None:
     """
     names = study_names(storage)
     if study_name not in names:
-        raise StorageError(f"study_name={study_name!r} is not in this storage. {did_you_mean(study_name, names)}")
+        raise StorageError(f"{parameter}={study_name!r} is not in this storage. {did_you_mean(study_name, names)}")
 
 
 def in_the_air(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
@@ -324,7 +327,7 @@ def existing(storage: BaseStorage, study_name: str) -> Store | None:
     return store if RECORD in storage.get_study_user_attrs(store.study_id) else None
 
 
-def open_existing(storage: BaseStorage, study_name: str) -> Store:
+def open_existing(storage: BaseStorage, study_name: str, parameter: str = "study_name") -> Store:
     """Open a study that must be there.
 
     Raises
@@ -332,7 +335,7 @@ def open_existing(storage: BaseStorage, study_name: str) -> Store:
     StorageError
         If it is not, or is none of ours.
     """
-    must_exist(storage, study_name)
+    must_exist(storage, study_name, parameter)
     store = Store(storage, study_name)
     store.header()
     return store

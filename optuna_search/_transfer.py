@@ -7,20 +7,20 @@ value that the model really had, and one that is gone must have the value that t
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from optuna.trial import FrozenTrial
 from sklearn.base import clone
 
+from optuna_search._compat import tells_whole_numbers_apart
 from optuna_search._dimensions import Choices, Dimension, Stored
 from optuna_search._fingerprint import describe_estimator
 from optuna_search._record import Record
 from optuna_search._space import BRANCH, AnySpace, Branch, Candidate, FunctionSpace, Space
-from optuna_search._tokens import Token, plain, token
+from optuna_search._tokens import Token, code_token, plain, token
 from optuna_search.exceptions import InvalidRequestError, SpaceError
 
 
@@ -45,15 +45,19 @@ class Model:
     record: Record
 
 
-def model_of(trial: FrozenTrial, record: Record, params: Mapping[str, Any] | None) -> Model:
+def model_of(trial: FrozenTrial, record: Record, params: Mapping[str, Any] | None, named: set[str]) -> Model:
     """Return what a trial was.
 
     Parameters
     ----------
     params : mapping or None
         What the estimator got; None where the parent's space is not known, and so no object of it.
+    named : set of str
+        The parameters whose choices have names of their own, which say nothing of what they are.
     """
-    known = {name: _from_token(kept) for name, kept in record.params.items()} if params is None else params
+    known = params
+    if known is None:
+        known = {n: Token(kept) if n in named else _from_token(kept) for n, kept in record.params.items()}
     return Model(known, {name: _from_token(stored) for name, stored in trial.params.items()}, record)
 
 
@@ -79,6 +83,8 @@ class Transfer:
         The fork's.
     suggests : bool
         Whether the parent's space was a function, whose names are not those of parameters.
+    named : set of str
+        The parameters whose choices had names of their own in the parent.
     """
 
     old_estimator: Any
@@ -86,6 +92,7 @@ class Transfer:
     new_estimator: Any
     new_space: AnySpace
     suggests: bool
+    named: set[str]
 
     def carried(self, model: Model) -> Candidate:
         """Return the point that makes the same model.
@@ -142,8 +149,7 @@ class Transfer:
 
     def _values(self, model: Model, *, by_parameter: bool) -> Callable[[str], Any]:
         """Return what looks up the value of a name: among what was tried, then in the estimator."""
-        tried = ChainMap(dict(model.params), dict(model.suggested))
-        given = tried if by_parameter else ChainMap(dict(model.suggested), dict(model.params))
+        given = dict(model.params) if by_parameter else {**model.params, **model.suggested}
 
         def value(name: str) -> Any:
             return given[name] if name in given else self._old(model).get_params(deep=True)[name]
@@ -155,34 +161,38 @@ class Transfer:
             value = values(name)
         except KeyError:
             raise Misfit(name, "nothing") from None
+        text = value.text if isinstance(value, Token) else model.record.params.get(name)
+        by_name = isinstance(dim, Choices) and dim.by_name
+        if isinstance(value, Token) or (by_name and name in self.named):
+            # An object that nobody knows any more is known by its token, and a choice with a name by that.
+            if not isinstance(dim, Choices) or by_name != (name in self.named) or text not in dim.tokens:
+                raise Misfit(name, text)
+            return str(text)
         try:
-            if not isinstance(value, Token):
-                return dim.stored(value)
+            stored = dim.stored(value)
         except ValueError:
-            kept = model.record.params.get(name)
-            if not (isinstance(dim, Choices) and dim.by_name and name in self._by_name and kept in dim.tokens):
-                raise Misfit(name, value) from None
-            return str(kept)  # names are what such choices are known by
-        if isinstance(dim, Choices) and value.text in dim.tokens and not dim.by_name:
-            return value.text
-        raise Misfit(name, value.text)
+            raise Misfit(name, value) from None
+        if not self._is_kept(name, value, dim.value(stored)):
+            raise Misfit(name, value)
+        return stored
 
-    @cached_property
-    def _by_name(self) -> set[str]:
-        """The parameters whose choices had names of their own in the parent."""
-        branches = self.old_space.branches if isinstance(self.old_space, Space) else ()
-        return {
-            name
-            for branch in branches
-            for name, dim in branch.dimensions.items()
-            if isinstance(dim, Choices) and dim.by_name
-        }
+    def _is_kept(self, name: str, old: Any, new: Any) -> bool:
+        """Whether a value is, for the estimator, still what it was when it was stored and read again."""
+        if isinstance(old, float) and isinstance(new, float):
+            return old == new or math.isclose(old, new, rel_tol=1e-6)  # a quantile is not exact, and ends in the tails
+        if type(old) is int and type(new) is float:
+            return not tells_whole_numbers_apart(self.new_estimator, name)
+        return token(old).exact or code_token(old) == code_token(new)
 
     # --- the whole model ---
 
     def _old(self, model: Model) -> Any:
         params = {name: self._object(name, value) for name, value in model.params.items()}
-        return clone(self.old_estimator).set_params(**clone(params, safe=False))
+        try:
+            return clone(self.old_estimator).set_params(**clone(params, safe=False))
+        except (ValueError, AttributeError):  # by its name alone, this is not the estimator that the parent searched
+            name, value = next(iter(model.record.params.items()))
+            raise Misfit(name, value) from None
 
     def _object(self, name: str, value: Any) -> Any:
         """Return the object that a token stands for: one of the new choices, or what the new estimator has."""
@@ -203,11 +213,18 @@ class Transfer:
         new = clone(self.new_estimator).set_params(**clone(candidate.params, safe=False))
         was, has = describe_estimator(self._old(model)), describe_estimator(new)
         shared = model.params.keys() & candidate.params.keys()
+        changed = model.params.keys() ^ candidate.params.keys()
         for name in [*was, *(name for name in has if name not in was)]:
-            inside = any(name == one or name.startswith(f"{one}__") for one in shared)
+            # What is inside of a step that both have is the same, unless one of them sets it on its own.
+            inside = name in shared or (_is_in(name, shared) and not _is_in(name, changed))
             if not inside and not _is_equal(was.get(name), has.get(name)):
                 value = model.record.params.get(name, was.get(name))
                 raise Misfit(name, plain(value) if isinstance(value, str) else value)
+
+
+def _is_in(name: str, steps: Iterable[str]) -> bool:
+    """Whether a parameter is one of these, or of the estimator that is one of these."""
+    return any(name == step or name.startswith(f"{step}__") for step in steps)
 
 
 def _is_equal(one: Any, other: Any) -> bool:

@@ -89,7 +89,8 @@ def redact(text: str, url: str) -> str:
 
     A password that was not quoted as a URL needs it may be torn apart by whoever reads the URL.
     """
-    passwords = [found["password"] for pattern in (_USERINFO, _QUERY_SECRET) for found in pattern.finditer(url)]
+    found_ones = [found["password"] for pattern in (_USERINFO, _QUERY_SECRET) for found in pattern.finditer(url)]
+    passwords = [password for password in found_ones if not _VARIABLES.fullmatch(password)]
     pieces = {piece for password in passwords for piece in (password, *re.split(r"[^\w.\-]+", password))}
     for piece in sorted(pieces, key=len, reverse=True):
         if len(piece) > 2:

@@ -21,7 +21,7 @@ from optuna_search._compare import Comparison, compare
 from optuna_search._compat import quiet_optuna
 from optuna_search._database import rename_in_place, study_names
 from optuna_search._listing import StudyEntry, StudyList, list_of
-from optuna_search._record import CLAIM, RECORD
+from optuna_search._record import CLAIM, MAX_NAME, RECORD
 from optuna_search._storage import in_plain_words, open_storage
 from optuna_search._store import Store, header_of, in_the_air, kept_of, must_exist
 from optuna_search.exceptions import InvalidRequestError, StorageError
@@ -39,6 +39,10 @@ __all__ = [
     "load_study",
     "rename_study",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 # --- looking --------------------------------------------------------------------------------------------------------
@@ -432,6 +436,8 @@ def _name_complaint(parameter: str, name: Any) -> str | None:
         return f"{parameter}={name!r} must be a str, the name of a study."
     if not name or "\0" in name:
         return f"{parameter}={name!r} is no name for a study: it must not be empty or hold the character NUL."
+    if len(name) > MAX_NAME:
+        return f"{parameter}={name[:40]!r}... has {len(name)} characters; a database keeps up to {MAX_NAME}."
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -34,6 +34,7 @@ from test_together import at_work, results_of, trials_of
 import optuna_search
 from optuna_search import OptunaSearchCV, named, studies
 from optuna_search._fork import RETRIED
+from optuna_search._store import Store
 from optuna_search.exceptions import InvalidRequestError, SpaceError, StorageError, StudyMismatchError, VersionWarning
 
 X = np.arange(24.0).reshape(12, 2)
@@ -624,11 +625,11 @@ def test_a_parent_that_is_not_there_is_told_with_the_one_that_was_meant(tmp_path
     path = tmp_path / "s.db"
     parent(storage=path, study_name="diabetes")
     how = {"storage": path, "study_name": "w"}
-    with pytest.raises(StorageError, match=r"study_name='diabtes' is not in this storage. Did you mean 'diabetes'\?"):
+    with pytest.raises(StorageError, match=r"fork_of='diabtes' is not in this storage. Did you mean 'diabetes'\?"):
         OptunaSearchCV(KnownScore(), GRID, fork_of="diabtes", **how).fit(X, Y)
     gone = parent(storage=path, study_name="gone")
     studies.delete_study("gone", path)
-    with pytest.raises(StorageError, match="study_name='gone' is not in this storage"):
+    with pytest.raises(StorageError, match="fork_of='gone' is not in this storage"):
         forked({}, gone, study_name="w")
     assert unmade(path)
 
@@ -649,11 +650,13 @@ def test_a_name_that_exists_is_refused_and_left_alone(tmp_path):
     other = parent({"x": [7]}, storage=tmp_path / "s.db", study_name="other")
     with pytest.raises(StudyMismatchError, match="study_name='other' exists already and is no fork"):
         forked({"x": [1, 9]}, before, study_name="other")
-    with pytest.raises(StudyMismatchError, match="study_name='s' exists already and is no fork"):
+    with pytest.raises(StudyMismatchError, match="study_name='s' exists already and is the parent itself"):
         forked({"x": [1, 9]}, before, study_name="s")
     forked({"x": [1, 9]}, other, study_name="of other")
-    with pytest.raises(StudyMismatchError, match="space"):
+    with pytest.raises(StudyMismatchError, match="study_name='of other' exists already and is a fork of 'other'"):
         forked({"x": [1, 8]}, before, study_name="of other")
+    with pytest.raises(StudyMismatchError, match="space"):
+        forked({"x": [1, 8]}, other, study_name="of other")
     assert [len(one.study_.trials) for one in (before, other)] == [8, 1]
 
 
@@ -745,3 +748,146 @@ def test_a_parent_without_trials_gives_nothing():
         empty.fit(X, Y)
     after = OptunaSearchCV(Picky(), {"x": [2, 3]}, storage=study, fork_of="e", study_name="w", cv=3).fit(X, Y)
     assert after.n_trials_ == 2 and after.fork_report_.carried == ()
+
+
+# --- models that look alike -------------------------------------------------------------------------------------------
+
+
+def test_what_was_set_inside_of_a_step_is_not_forgotten_with_its_name():
+    pipe = Pipeline([("model", SVC())])
+    rng = np.random.RandomState(0)
+    data, target = rng.normal(size=(40, 3)), np.arange(40) % 2
+    space = {"model": [SVC()], "model__C": [0.001, 1.0, 100.0]}
+    before = OptunaSearchCV(pipe, space, cv=2, refit=False).fit(data, target)
+    after = before.fork([{"model": [SVC()]}], n_trials=None).fit(data, target)
+    assert [one.trial_number for one in after.fork_report_.carried] == [1]
+    assert [one.parameter for one in after.fork_report_.dropped] == ["model__C"] * 2
+
+
+def test_a_whole_number_that_means_something_else_as_a_fraction_does_not_come_over():
+    forest = RandomForestClassifier(2, random_state=0)
+    before = parent({"max_features": IntDistribution(1, 2)}, forest, n_trials=2, sampler="grid")
+    after = forked({"max_features": FloatDistribution(0.1, 1.0)}, before, sampler=None)
+    assert [(one.parameter, one.value) for one in after.fork_report_.dropped] == [
+        ("max_features", 1),
+        ("max_features", 2),
+    ]
+    whole = parent({"n_estimators": IntDistribution(1, 2)}, forest, n_trials=2, sampler="grid")
+    assert len(forked({"n_estimators": [1, 2, 3]}, whole, sampler=None).fork_report_.carried) == 2
+
+
+def test_a_value_in_the_far_tail_of_a_distribution_does_not_come_over_as_another_one():
+    after = forked({"x": scipy.stats.norm(0, 1)}, parent({"x": [0.5, 5.0, 9.5]}), n_trials=1)
+    assert [p["x"] for p in carried_params(after)] == pytest.approx([0.5])
+    gap = scipy.stats.rv_histogram((np.array([1, 0, 1]), np.array([0.0, 4.0, 8.0, 9.0])))
+    assert [p["x"] for p in carried_params(forked({"x": gap}, parent({"x": [1.0, 5.0, 8.5]})))] == pytest.approx(
+        [1, 8.5]
+    )
+
+
+def test_a_choice_with_a_name_is_not_the_text_of_that_name(tmp_path):
+    parent({"choice": named({"a": None, "b": 3})}, storage=tmp_path / "s.db", study_name="s")
+    how = {"storage": tmp_path / "s.db", "fork_of": "s", "cv": 3, "refit": False}
+    plain = OptunaSearchCV(KnownScore(), {"choice": ["a", "b"]}, study_name="p", **how).fit(X, Y)
+    assert plain.fork_report_.carried == () and len(plain.fork_report_.dropped) == 2
+    names = OptunaSearchCV(KnownScore(), {"choice": named({"b": 3, "c": 4})}, study_name="n", **how).fit(X, Y)
+    assert [one.params for one in names.fork_report_.carried] == [{"choice": "b"}]
+
+
+def choice_of(sign):
+    if sign > 0:
+
+        def weigh(x):
+            return x
+
+    else:
+
+        def weigh(x):
+            return -x
+
+    return weigh
+
+
+def test_a_function_whose_code_has_changed_is_another_choice():
+    before = parent({"choice": [choice_of(1), "a"]})
+    same = forked({"choice": [choice_of(1), "b"]}, before, n_trials=None)
+    other = forked({"choice": [choice_of(-1), "b"]}, before, n_trials=None)
+    assert (len(same.fork_report_.carried), len(other.fork_report_.carried)) == (1, 0)
+
+
+def test_names_that_a_function_suggests_are_no_parameters():
+    def exponent(trial):
+        return {"x": 2.0 ** trial.suggest_int("peak", 0, 2)}
+
+    before = parent(exponent, n_trials=3)
+    after = forked([{"x": FloatDistribution(1, 4), "peak": FloatDistribution(5, 20)}], before)
+    assert sorted(p["x"] for p in carried_params(after)) == [1, 2, 4]
+    assert {p["peak"] for p in carried_params(after)} == {10.0}
+
+
+def test_by_its_name_alone_a_parent_may_have_other_steps(tmp_path):
+    data, target = np.random.RandomState(0).normal(size=(40, 3)), np.arange(40) % 2
+    how = {"storage": tmp_path / "s.db", "cv": 2, "refit": False}
+    OptunaSearchCV(Pipeline([("svc", SVC())]), {"svc__C": [1.0, 2.0]}, study_name="s", **how).fit(data, target)
+    pipe = Pipeline([("model", SVC())])
+    with pytest.raises(InvalidRequestError, match="shares no parameter"):
+        OptunaSearchCV(pipe, {"model__C": [1.0]}, fork_of="s", study_name="w", **how).fit(data, target)
+    space = {"svc__C": [1.0], "svc__gamma": ["auto", "scale"]}
+    both = OptunaSearchCV(Pipeline([("svc", SVC())]), space, fork_of="s", study_name="b", **how).fit(data, target)
+    assert len(both.fork_report_.carried) == 1
+
+
+def test_random_cells_are_drawn_beside_those_that_came_over():
+    before = parent({"x": [*range(10)], "choice": ["a", "b"]}, n_trials=10, sampler="random")
+    after = forked({"choice": ["a", "b", "c"]}, before, n_trials=10, sampler="random")
+    assert after.n_trials_ == 10 and len(after.cv_results_["params"]) == 20
+
+
+def test_what_a_search_was_fitted_with_is_what_is_forked(tmp_path):
+    before = parent(storage=tmp_path / "s.db", study_name="s")
+    parent({"x": [7]}, storage=tmp_path / "other.db", study_name="s")
+    before.set_params(param_distributions={"peak": [1.0]}, storage=tmp_path / "other.db")
+    assert len(forked({"x": [1, 9]}, before, study_name="w", n_trials=None).fork_report_.carried) == 2
+
+
+def test_a_fork_that_is_interrupted_while_trials_come_over_goes_on_in_the_same_process(tmp_path, monkeypatch):
+    before = parent()
+    wider = before.fork({"x": [1, 2, 9]}, storage=tmp_path / "s.db", study_name="w", n_trials=None)
+    add = Store.add
+    calls = []
+
+    def interrupted(store, trial):
+        calls.append(trial)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        add(store, trial)
+
+    monkeypatch.setattr(Store, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        wider.fit(X, Y)
+    with pytest.raises(StudyMismatchError, match=r"is a fork of .* that was interrupted before every"):
+        parent({"x": [1, 2, 9], "choice": ["a", "b"]}, storage=tmp_path / "s.db", study_name="w")
+    wider.fit(X, Y)
+    assert len(wider.fork_report_.carried) == 4 and wider.n_trials_ == 2
+    assert len([o for o in wider.cv_results_["trial_origin"] if o]) == 4
+
+
+def test_a_fork_of_a_fork_is_not_kept_in_its_parent(tmp_path):
+    second = forked({"x": [1, 9]}, storage=tmp_path / "s.db", study_name="b", n_trials=None)
+    with pytest.raises(StudyMismatchError, match="study_name='b' exists already and is the parent itself"):
+        second.fork({}, study_name="b", n_trials=7).fit(X, Y)
+    other = parent({"x": [1, 3], "choice": ["a"]}, storage=tmp_path / "s.db", study_name="a")
+    with pytest.raises(StudyMismatchError, match="exists already and is a fork of"):
+        forked([{"x": [1, 9], "choice": ["a", "b"]}], other, study_name="b")
+
+
+def test_a_kept_fork_has_its_report(tmp_path):
+    after = forked({"x": [1, 9]}, storage=tmp_path / "s.db", study_name="b", n_trials=None)
+    kept = OptunaSearchCV.from_study("b", tmp_path / "s.db", KnownScore(), {"x": [1, 9], "choice": ["a", "b"]}, cv=3)
+    assert kept.fork_report_ == after.fork_report_
+    assert kept.fit(X, Y).fork_report_ == after.fork_report_
+
+
+def test_another_class_of_estimator_is_refused_however_the_fork_is_made():
+    with pytest.raises(StudyMismatchError, match="another kind of estimator"):
+        forked({"x": [1, 9]}, estimator=AnotherKind())

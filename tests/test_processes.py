@@ -266,13 +266,23 @@ def dead_pid():
     [
         ({"pid": dead_pid}, TrialState.FAIL),
         ({"started": "17"}, TrialState.FAIL),
-        ({}, TrialState.RUNNING),
+        ({"search": None}, TrialState.RUNNING),
+        ({}, TrialState.FAIL),
         ({"host": "elsewhere"}, TrialState.FAIL),
         ({"pid": "text"}, TrialState.RUNNING),
         ({"pid": -1}, TrialState.RUNNING),
         ({"pid": None, "host": None}, TrialState.RUNNING),
     ],
-    ids=["dead", "its number belongs to another now", "alive", "elsewhere", "no number", "minus one", "nothing"],
+    ids=[
+        "dead",
+        "its number belongs to another now",
+        "alive",
+        "a search that is over",
+        "elsewhere",
+        "no number",
+        "minus one",
+        "nothing",
+    ],
 )
 def test_only_the_trials_of_the_dead_are_given_up(changes, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(_lease, "LEASE_SECONDS", 0.5)  # what another machine does not renew for so long has run out
@@ -281,12 +291,12 @@ def test_only_the_trials_of_the_dead_are_given_up(changes, expected, tmp_path, m
     study = made.fit(X, Y).study_
     claim = claimed(**changes)
     study.add_trial(create_trial(state=TrialState.RUNNING, params={"x": 1.0}, distributions=SPACE, user_attrs=claim))
-    fitted = made.set_params(n_trials=4, timeout=2 if changes == {} else None).fit(X, Y)
+    fitted = made.set_params(n_trials=4, timeout=2 if "search" in changes else None).fit(X, Y)
     left = fitted.study_.trials[2]
     assert left.state == expected
     assert left.user_attrs.get("failure") == ("abandoned" if expected == TrialState.FAIL else None)
     # A trial that somebody has in the air is one of the four.
-    assert list(fitted.cv_results_["trial_number"]) == ([0, 1, 3] if changes == {} else [0, 1, 3, 4])
+    assert list(fitted.cv_results_["trial_number"]) == ([0, 1, 3] if "search" in changes else [0, 1, 3, 4])
 
 
 def test_an_owner_of_whom_the_system_tells_nothing_is_alive(monkeypatch):
