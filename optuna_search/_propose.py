@@ -314,19 +314,21 @@ class Sampling:
     def given_up(self, number: int) -> None:
         """Tell the sampler that a trial came to nothing, and have its candidate tried next.
 
-        A sampler that goes through a grid would take it for visited.
+        A sampler that goes through all there is would take it for visited. Optuna's GridSampler does so even then:
+        it cannot be given points.
         """
         if number not in self._flying:
             return
         shadow, key, point = self._flying.pop(number)
         self._observed.pop(number, None)
         self._holders[key] -= 1
-        if not self._holders[key]:
-            del self._known[key]
-            self._first.append(point)
-            self._next_cell, self._ended = 0, False
         with quiet_optuna():
             self._tell(shadow, None)
+        if not self._holders[key]:
+            del self._known[key]
+            if not isinstance(self._sampler, GridSampler):
+                self._first.append(point)
+            self._next_cell, self._ended = 0, False
 
     def diverge(self) -> None:
         """Seed the sampler anew, from the system."""

@@ -26,7 +26,9 @@ from test_processes import PATIENCE, driver, wait_until
 import optuna_search
 from optuna_search import OptunaSearchCV, _engine, _lease, _owner
 from optuna_search._engine import HANDED_BACK
+from optuna_search._record import encode
 from optuna_search._roster import Roster
+from optuna_search._store import Store
 from optuna_search.exceptions import LateResultWarning
 
 X = np.arange(24.0).reshape(12, 2)
@@ -339,7 +341,7 @@ def test_a_late_result_that_is_not_needed_any_more_is_dropped_with_a_warning():
 
 def test_the_sampler_knows_what_others_found_and_have_in_the_air(monkeypatch):
     storage = InMemoryStorage()
-    search = alone(storage, n_trials=4, sampler=optuna.samplers.TPESampler(seed=1, n_startup_trials=1))
+    search = alone(storage, n_trials=5, sampler=optuna.samplers.TPESampler(seed=1, n_startup_trials=1))
     seen = []
 
     class Looking(type(search.sampler)):
@@ -361,7 +363,9 @@ def test_the_sampler_knows_what_others_found_and_have_in_the_air(monkeypatch):
     stored = search.study_.get_trials(deepcopy=False)
     others = [stored[1].params, stored[2].params]
     assert [(TrialState.COMPLETE, others[0]), (TrialState.RUNNING, others[1])] == [
-        one for one in seen[1] if one[1] in others
+        one
+        for one in seen[2]
+        if one[1] in others  # the number of its second trial has told that somebody is there
     ]
 
 
@@ -461,3 +465,86 @@ def test_what_the_dead_had_in_the_air_does_not_mislead_the_sampler():
     assert [t.state for t in study.trials[1:9]] == [TrialState.FAIL] * 8
     tried = [trial.params["x"] for trial in study.trials if trial.state == TrialState.COMPLETE]
     assert seen == [tried[: n + 1] for n in range(4)], "the points of the dead are nothing to learn from"
+
+
+class Gated(KnownScore):
+    """Waits for a gate and stops the search, in a thread of this name."""
+
+    gate = threading.Event()
+
+    def fit(self, X, y=None):
+        if threading.current_thread().name == "stops":
+            Gated.gate.wait(PATIENCE)
+            raise RuntimeError("this one stops")
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("kind", ["BruteForceSampler", "grid", "random"])
+@pytest.mark.filterwarnings("ignore:BruteForceSampler is experimental")
+def test_a_cell_that_a_search_leaves_behind_is_tried_by_another_one(kind):
+    storage, results, stopped = InMemoryStorage(), [], []
+    sampler = optuna.samplers.BruteForceSampler() if kind == "BruteForceSampler" else kind
+    Gated.gate.clear()
+
+    def run():
+        how = {"sampler": sampler, "n_trials": 4, "cv": 2, "refit": False, "error_score": "raise"}
+        try:
+            results.append(
+                OptunaSearchCV(Gated(), {"x": [0, 1, 2, 3]}, storage=storage, study_name="s", **how).fit(X, Y)
+            )
+        except RuntimeError as error:
+            stopped.append(error)
+
+    threads = [threading.Thread(target=run, name=name) for name in ("stops", "goes on")]
+    threads[0].start()
+    wait_until(lambda: storage.get_all_studies() and storage.get_all_trials(0), "the first claim")
+    threads[1].start()
+    wait_until(lambda: sum(t.state == TrialState.COMPLETE for t in storage.get_all_trials(0)) == 3, "all others")
+    Gated.gate.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert len(stopped) == 1
+    assert sorted(p["x"] for p in results[0].cv_results_["params"]) == [0, 1, 2, 3]
+
+
+def test_a_budget_that_is_used_up_does_not_wait_for_what_goes_beyond_it():
+    storage = InMemoryStorage()
+    study = alone(storage, n_trials=5).fit(X, Y).study_
+    of_another_host(study)
+    before = time.monotonic()
+    assert alone(storage, n_trials=5).fit(X, Y).n_trials_ == 5
+    assert time.monotonic() - before < 30
+
+
+def test_a_trial_that_could_not_be_given_up_does_not_block_the_next_fit_of_this_process(monkeypatch):
+    storage = InMemoryStorage()
+
+    def away(*args):
+        raise OSError("the storage is away")
+
+    Clockwork.action = away
+    with monkeypatch.context() as patched:
+        patched.setattr("optuna_search._store.Store.release", away)
+        with pytest.raises(OSError, match="the storage is away"):
+            alone(storage, n_trials=3, error_score="raise").fit(X, Y)
+    study = optuna.load_study(study_name="s", storage=storage)
+    assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
+    fitted = alone(storage, n_trials=3, error_score="raise").fit(X, Y)
+    assert list(fitted.cv_results_["trial_number"]) == [1, 2, 3]
+    assert study.trials[0].user_attrs["failure"] == "abandoned"
+
+
+def test_a_trial_that_somebody_else_has_brought_to_its_end_is_not_written_again():
+    storage = InMemoryStorage()
+    search = alone(storage, n_trials=3)
+    finish = Store.finish
+
+    def end_it(self, trial_id, record, value, failure):
+        storage.set_trial_user_attr(trial_id, "optuna_search", encode(record, value))
+        storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
+        return finish(self, trial_id, record, value, failure)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Store, "finish", end_it)
+        search.fit(X, Y)
+    assert list(search.cv_results_["trial_number"]) == [0, 1, 2]
