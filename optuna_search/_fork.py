@@ -25,6 +25,7 @@ from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, Record
 from optuna_search._space import AnySpace, Candidate, parse
 from optuna_search._storage import open_storage, without_password
 from optuna_search._store import (
+    FIRST_WORD_SECONDS,
     Header,
     Kept,
     Store,
@@ -125,7 +126,7 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace) -> 
         model_of(k.trial, k.record, None if old_space is None else store.params_of(k, old_space), named) for k in kept
     ]
     check_shared(space, models)
-    transfer = Transfer(old_estimator, old_space, estimator, space, "code" in old["fingerprint"]["space"], named)
+    transfer = Transfer(old_estimator, estimator, space, "code" in old["fingerprint"]["space"], named)
     mark = {"study": parent.study_name, "id": old.get("id")}
     carried, dropped = ([], []) if reasons else _sorted_out(transfer, kept, models)
     if carried:
@@ -330,7 +331,11 @@ def _write_trials(store: Store, plan: Plan) -> None:
 def _wait_for_another(store: Store) -> ForkReport | None:
     """Wait as long as another process carries trials over; None if that one is gone, or never was."""
     patience = Patience()
+    first_word_by = time.monotonic() + FIRST_WORD_SECONDS
     while (report := report_of(store)) is None:
+        if not _mark_of(store) and time.monotonic() < first_word_by:  # whoever made the study is about to
+            time.sleep(POLL_SECONDS)
+            continue
         state = _mark_of(store).get("writer"), len(store.trials())
         if patience.is_over(state[0], state):
             return None

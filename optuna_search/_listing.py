@@ -42,6 +42,9 @@ class StudyEntry:
         How many trials are "COMPLETE", "PRUNED", "FAIL" and "RUNNING".
     n_trials : int
         How many trials count: they came to their end, and were not carried over from another study.
+    given_up : int
+        How many of those that are "FAIL" say nothing of the estimator: their process died or was stopped, or
+        another one was faster.
     best_score : float or None
         The best value, which for a study of ours is the mean over the folds of the metric that is pursued.
     estimator : str or None
@@ -57,6 +60,7 @@ class StudyEntry:
     state: str
     trials: dict[str, int]
     n_trials: int = 0
+    given_up: int = 0
     best_score: float | None = None
     estimator: str | None = None
     started: datetime.datetime | None = None
@@ -96,7 +100,7 @@ class StudyList(Sequence[StudyEntry]):
             [
                 _cell(e.name, max(width, NAME_WIDTH)),
                 e.state,
-                ", ".join(f"{n} {state.lower()}" for state, n in e.trials.items() if n),
+                _standing(e),
                 "" if e.best_score is None else f"{e.best_score:.4f}",
                 _cell(e.estimator, width),
                 _date(e.started),
@@ -123,9 +127,16 @@ class StudyList(Sequence[StudyEntry]):
         """
         columns: dict[str, list[Any]] = {"name": [e.name for e in self], "state": [e.state for e in self]}
         columns |= {state: [e.trials[state] for e in self] for state in COUNTED}
-        for name in ("n_trials", "best_score", "estimator", "started", "last_written", "forked_from"):
+        for name in ("n_trials", "given_up", "best_score", "estimator", "started", "last_written", "forked_from"):
             columns[name] = [getattr(e, name) for e in self]
         return pandas().DataFrame(columns)
+
+
+def _standing(entry: StudyEntry) -> str:
+    """Return the trials of a study, those that were given up apart from those that failed."""
+    counted = {state.lower(): n for state, n in entry.trials.items()}
+    counted |= {"fail": counted["fail"] - entry.given_up, "given up": entry.given_up}
+    return ", ".join(f"{n} {what}" for what, n in counted.items() if n)
 
 
 def _cell(text: str | None, width: int) -> str:
@@ -184,6 +195,7 @@ def _described(
         state or ("running" if in_the_air(trials) else "idle" if trials else "empty"),
         {one: counted[one] for one in COUNTED},
         sum(_record.counts(trial) and _record.measured_here(trial) for trial in trials),
+        sum(t.state == TrialState.FAIL and not _record.counts(t) for t in trials) if record else 0,
         _best(trials, directions),
         _text(record.get("estimator")),
         min((t.datetime_start for t in here if t.datetime_start), default=None),

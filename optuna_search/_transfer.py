@@ -77,8 +77,6 @@ class Transfer:
     ----------
     old_estimator, new_estimator : estimator
         What the parent searched, and what the fork does.
-    old_space : Space, FunctionSpace, or None
-        The parent's; None if it is not known.
     new_space : Space or FunctionSpace
         The fork's.
     suggests : bool
@@ -88,7 +86,6 @@ class Transfer:
     """
 
     old_estimator: Any
-    old_space: AnySpace | None
     new_estimator: Any
     new_space: AnySpace
     suggests: bool
@@ -181,8 +178,11 @@ class Transfer:
         if isinstance(old, float) and isinstance(new, float):
             return old == new or math.isclose(old, new, rel_tol=1e-6)  # a quantile is not exact, and ends in the tails
         if type(old) is int and type(new) is float:
-            return not tells_whole_numbers_apart(self.new_estimator, name)
+            return self._may_be_whole_or_not(name)
         return token(old).exact or code_token(old) == code_token(new)
+
+    def _may_be_whole_or_not(self, name: str) -> bool:
+        return not tells_whole_numbers_apart(self.new_estimator, name)
 
     # --- the whole model ---
 
@@ -217,7 +217,10 @@ class Transfer:
         for name in [*was, *(name for name in has if name not in was)]:
             # What is inside of a step that both have is the same, unless one of them sets it on its own.
             inside = name in shared or (_is_in(name, shared) and not _is_in(name, changed))
-            if not inside and not _is_equal(was.get(name), has.get(name)):
+            same = _is_equal(was.get(name), has.get(name)) and (
+                was.get(name) == has.get(name) or self._may_be_whole_or_not(name)
+            )
+            if not inside and not same:
                 value = model.record.params.get(name, was.get(name))
                 raise Misfit(name, plain(value) if isinstance(value, str) else value)
 

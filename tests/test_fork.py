@@ -21,7 +21,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.trial import TrialState
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.datasets import load_iris
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import KFold, cross_val_score
@@ -890,3 +891,44 @@ def test_a_kept_fork_has_its_report(tmp_path):
 def test_another_class_of_estimator_is_refused_however_the_fork_is_made():
     with pytest.raises(StudyMismatchError, match="another kind of estimator"):
         forked({"x": [1, 9]}, estimator=AnotherKind())
+
+
+# --- what people see --------------------------------------------------------------------------------------------------
+
+IRIS = load_iris(return_X_y=True)
+SVCS = {"C": [0.1, 1.0, 10.0], "kernel": ["rbf", "linear"]}
+
+
+def test_a_fork_whose_every_point_came_over_ends_well_without_a_fit():
+    before = OptunaSearchCV(SVC(), SVCS, storage=InMemoryStorage(), study_name="svc").fit(*IRIS)
+    pinned = before.fork({"kernel": ["rbf"]}, study_name="svc-rbf").fit(*IRIS)
+    assert pinned.n_trials_ == 0
+    assert len(pinned.top_n_) == len(pinned.fork_report_.carried) == 3
+    assert pinned.best_params_ == {"C": 10.0, "kernel": "rbf"}
+    assert pinned.score(*IRIS) > 0.9, "it is refitted"
+
+
+def test_a_report_names_one_number_once_and_several_by_their_ends():
+    before = OptunaSearchCV(SVC(), SVCS).fit(*IRIS)
+    assert "C=0.1 (2)" in repr(before.fork({"C": [1.0, 10.0]}).fit(*IRIS).fork_report_)
+    assert "C=0.1 to 1 (4)" in repr(before.fork({"C": [10.0]}).fit(*IRIS).fork_report_)
+
+
+def test_the_name_of_a_study_can_be_read_from_every_table_that_shows_it(tmp_path):
+    name = f"{HistGradientBoostingRegressor.__name__}-20261122-160153-fe5405"  # as a study gets one by itself
+    how = {"storage": tmp_path / "s.db", "cv": 10}
+    before = OptunaSearchCV(SVC(), SVCS, study_name=name, **how).fit(*IRIS)
+    forked = before.fork({"C": [1.0, 10.0, 100.0]}, study_name="forked").fit(*IRIS)
+    assert repr(studies.list_studies(tmp_path / "s.db")).count(name) == 2
+    assert f"{name} #2 " in repr(forked.top_n_)
+    found = studies.compare(before, forked)
+    assert repr(found).count(name) == 2
+    assert repr(found).count("+0.0000") == 10, "every fold has its difference"
+
+
+def test_a_whole_number_that_is_gone_is_not_the_fraction_that_the_estimator_has():
+    before = parent({"max_features": [1, 2], "n_estimators": [1]}, RandomForestClassifier(random_state=0))
+    other = RandomForestClassifier(random_state=0, max_features=1.0)
+    assert forked([{"n_estimators": [1, 2]}], before, estimator=other).fork_report_.carried == ()
+    same = RandomForestClassifier(random_state=0, max_features=1)
+    assert len(forked([{"n_estimators": [1, 2]}], before, estimator=same).fork_report_.carried) == 1
