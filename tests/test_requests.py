@@ -90,7 +90,8 @@ WRONG = {
     "initial_params": [{"x": 1}, "defaults", 3, True, [3], ["x"], [("x", 1)]],
     "objectives": ["accuracy", 3, True, {"accuracy": 1}],
     "storage": [3, True, ["s.db"], b"s.db"],
-    "study_name": ["", "a\0b", 3, True, b"name", ["name"]],
+    "study_name": ["", "a\0b", 3, True, b"name", ["name"], "n" * 513],
+    "fork_of": ["", ("parent", "s.db"), False, 3, KnownScore()],
     "scoring": ["accurate", 3, True],
     "n_jobs": [True, False, 0, 1.5, "2", [2]],
     "refit": [3, 1.5, ["x"], None],
@@ -130,7 +131,7 @@ def test_a_value_that_cannot_be_used_is_complained_of_once(name, value):
 
 def test_every_parameter_has_a_wrong_value_in_this_table():
     spaces = {"param_distributions", "param_grid"}
-    later = {"pruner", "fork_of"}  # taken by nobody yet, whatever the value
+    later = {"pruner"}  # taken by nobody yet, whatever the value
     assert set(WRONG) | spaces | later == set(OptunaSearchCV(Counted()).get_params(deep=False))
 
 
@@ -423,7 +424,6 @@ LATER = {
     "max_resources": [100],
     "factor": [2, 4.5],
     "objectives": [["accuracy", "fit_time"], ["fit_time"], ["score_time"], ["accuracy", "f1"]],
-    "fork_of": ["parent", ("parent", "s.db"), False],
     "fit_timeout": [3.0, 10],
 }
 
