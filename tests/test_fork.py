@@ -554,6 +554,7 @@ def fork_in(storage, n_trials):
     return before.fork({"x": [1, 2, 3, 9]}, study_name="w", n_trials=n_trials, cv=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["db", "journal"])
 def test_several_that_fork_at_once_carry_each_trial_over_once(ending, tmp_path):
     storage = tmp_path / f"s.{ending}"

@@ -1060,8 +1060,17 @@ class TestStoragesThatAreNone:
         monkeypatch.setenv("PG_URL_PASSWORD", postgres_url.partition("postgres:")[2].partition("@")[0])
         for given in (postgres_url, re.sub(r"postgres:[^@]+@", "postgres:${PG_URL_PASSWORD}@", postgres_url)):
             name = "n" * 600  # more than a column of PostgreSQL takes
+            monkeypatch.setattr(studies, "MAX_NAME", 1000)  # or it would not get so far
             with pytest.raises(StorageError, match=r"^storage='postgresql\+psycopg://postgres:(\*\*\*|\$)") as raised:
                 studies.copy_study("svc", name, path, new_storage=given)
             assert "too long" in str(raised.value)
             assert raised.value.__suppress_context__ and raised.value.__cause__ is None
         assert names(postgres_url) == []
+
+
+def test_a_name_that_is_too_long_for_a_database_is_refused_everywhere(tmp_path):
+    search(storage=tmp_path / "s.db", study_name="svc").fit(X, Y)
+    with pytest.raises(InvalidRequestError, match="has 513 characters; a database keeps up to 512"):
+        studies.copy_study("svc", "n" * 513, tmp_path / "s.db")
+    studies.copy_study("svc", "n" * 512, tmp_path / "s.db")
+    assert "n" * 512 in names(tmp_path / "s.db")

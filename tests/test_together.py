@@ -122,6 +122,7 @@ def shared(request, tmp_path):
     return tmp_path / ("s.db" if request.param == "sqlite" else "s.journal")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [{}, {"space": GRID, "n_trials": None}, {"space": GRID, "sampler": "random", "n_trials": 8}, {"n_fits": 31}],
@@ -147,6 +148,7 @@ def test_eight_that_start_at_once_run_exactly_what_was_asked_for(shared, how, tm
     assert len(set(params)) == len(params) == wanted, "no candidate was fitted twice"
 
 
+@pytest.mark.slow
 def test_a_second_one_helps_and_both_share_the_work(tmp_path):
     storage, how = tmp_path / "s.db", {"n_trials": 300}
     with at_work(tmp_path, storage, how) as first:
@@ -157,6 +159,7 @@ def test_a_second_one_helps_and_both_share_the_work(tmp_path):
     assert set(owners) == {first.pid, second.pid}
 
 
+@pytest.mark.slow
 def test_what_a_killed_one_leaves_behind_is_taken_over(shared, tmp_path):
     (tmp_path / "victim").mkdir()
     with (
@@ -172,6 +175,7 @@ def test_what_a_killed_one_leaves_behind_is_taken_over(shared, tmp_path):
     assert "abandoned" in [trial.user_attrs.get("failure") for trial in trials_of(shared)]
 
 
+@pytest.mark.slow
 def test_a_grid_that_a_killed_one_left_open_is_whole_in_the_end(tmp_path):
     storage, how = tmp_path / "s.db", {"space": GRID, "n_trials": None}
     (tmp_path / "victim").mkdir()
@@ -187,7 +191,7 @@ def test_a_grid_that_a_killed_one_left_open_is_whole_in_the_end(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("repetition", range(3))
+@pytest.mark.parametrize("repetition", range(2))
 def test_eight_may_make_a_study_in_an_empty_storage_together(shared, repetition, tmp_path):
     with at_work(tmp_path, shared, {"n_trials": 1}, 8, seconds=0.0) as processes:
         assert len({json.dumps(one) for one in results_of(processes)}) == 1
@@ -429,6 +433,7 @@ def test_a_roster_counts_what_is_alive():
     assert (len(roster), roster.fits, roster.key(1), roster.key(0)) == (1, 5, "b", None)
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_killed_leaves_nothing_that_is_waited_for(tmp_path):
     storage = tmp_path / "s.db"
     with driver("run_gated", tmp_path, storage, 1) as process:
