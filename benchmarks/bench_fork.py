@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 from common import arguments, report
 from optuna.distributions import FloatDistribution, IntDistribution
-from sklearn.datasets import load_diabetes, load_digits
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.linear_model import ElasticNet
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import ElasticNet, LogisticRegression
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -56,10 +57,12 @@ def log(low: float, high: float) -> FloatDistribution:
 
 
 def cases() -> dict[str, Case]:
-    """Return four models that differ in kind, on data that scikit-learn ships."""
+    """Return models that differ in kind, on data that scikit-learn ships."""
     X, y = load_diabetes(return_X_y=True)
     images, digits = load_digits(return_X_y=True)
+    cells, tumours = load_breast_cancer(return_X_y=True)
     on_diabetes = {"X": X, "y": y, "cv": KFold(5, shuffle=True, random_state=0)}
+    on_tumours = {"X": cells, "y": tumours, "cv": StratifiedKFold(5, shuffle=True, random_state=0)}
     on_digits = {"X": images[:600], "y": digits[:600], "cv": StratifiedKFold(3, shuffle=True, random_state=0)}
     return {
         "SVC, digits, C": Case(
@@ -80,6 +83,15 @@ def cases() -> dict[str, Case]:
             make_pipeline(StandardScaler(), ElasticNet(max_iter=10_000)),
             {"elasticnet__l1_ratio": FloatDistribution(0, 1)},
             "elasticnet__alpha", log(1e1, 1e3), log(1e-3, 1e3), **on_diabetes,
+        ),
+        "kernel ridge, diabetes, alpha": Case(
+            make_pipeline(StandardScaler(), KernelRidge(kernel="rbf")), {"kernelridge__gamma": log(1e-5, 1e1)},
+            "kernelridge__alpha", log(1e0, 1e3), log(1e-6, 1e3), **on_diabetes,
+        ),
+        "logistic regression, breast cancer, C": Case(
+            make_pipeline(StandardScaler(), LogisticRegression(solver="liblinear")),
+            {"logisticregression__intercept_scaling": log(1e-2, 1e2)},
+            "logisticregression__C", log(1e-5, 1e-3), log(1e-5, 1e5), **on_tumours,
         ),
     }  # fmt: skip
 

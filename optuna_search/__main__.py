@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from optuna_search._arguments import VARIABLE, UsageError, parser
+from optuna_search._json import strict
 from optuna_search._tables import printable_lines
 
 if TYPE_CHECKING:
@@ -104,25 +104,6 @@ def _complain(message: str, as_json: bool, traceback: str = "", given: Sequence[
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:
     print(printable_lines(f"optuna-search: warning: {message}"), file=sys.stderr)
-
-
-def strict(value: Any) -> Any:
-    """Return a value as strict JSON has it: null for what is no finite number, dates and objects as texts.
-
-    Examples
-    --------
-    >>> strict({"score": float("nan"), "folds": (1.0, 2)})
-    {'score': None, 'folds': [1.0, 2]}
-    """
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): strict(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(part) for part in value]
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 if __name__ == "__main__":

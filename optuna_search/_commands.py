@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 from optuna_search import studies
 from optuna_search._arguments import VARIABLE, UsageError
 from optuna_search._reading import leaderboard_of
-from optuna_search._record import FAILURE, counts
+from optuna_search._record import FAILURE, counts, measured_here
 from optuna_search._results import Leader, Leaderboard
 from optuna_search._run import Outcome, open_store, run
 from optuna_search._storage import in_plain_words, open_storage
@@ -87,6 +87,7 @@ def _show(args: Namespace) -> Answer:
         "best": _leader(board[0]) if board else None,
         "failures": failed,
         "given_up": given_up,
+        "carried_over": sum(counts(t) and not measured_here(t) for t in trials),
     }
     return Answer(_facts(_described(data, board)), data)
 
@@ -112,9 +113,13 @@ def _described(data: Mapping[str, Any], board: Leaderboard) -> dict[str, str]:
         "best": _best(board),
         "failures": _listed(data["failures"]),
         "given up": _listed(data["given_up"]),
-        "forked from": data["forked_from"] or "",
+        "forked from": _lineage(data["forked_from"], data["carried_over"]),
         "written": " to ".join(f"{date:%Y-%m-%d %H:%M}" for date in dates if date),
     }
+
+
+def _lineage(parent: str | None, carried_over: int) -> str:
+    return "" if parent is None else f"{parent}, with {carried_over} of the trials"
 
 
 def _flat(value: Any) -> str:

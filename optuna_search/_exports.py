@@ -13,6 +13,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from optuna_search._json import strict
 from optuna_search._reading import results_of, setup_of
 from optuna_search._record import FAILURE, ORIGIN, RECORD
 from optuna_search._store import Kept, Store
@@ -121,19 +122,9 @@ def _flat(value: Any) -> Any:
 
 def write_json(rows: Sequence[Row], path: Path) -> None:
     """Write the table as a JSON list of objects."""
-    strict = [{name: _strict(one) for name, one in row.items()} for row in rows]
     with path.open("x", encoding="utf-8") as file:
-        json.dump(strict, file, allow_nan=False, indent=1)
+        json.dump(strict(rows), file, allow_nan=False, indent=1)
         file.write("\n")
-
-
-def _strict(value: Any) -> Any:
-    """Return a value as JSON has it, which has no word for what is no finite number."""
-    if isinstance(value, Mapping):
-        return {str(name): _strict(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else _flat(value)
 
 
 def write_parquet(rows: Sequence[Row], path: Path) -> None:

@@ -16,12 +16,13 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
+from sklearn.base import clone
 
 from optuna_search import _owner, _record
 from optuna_search._fingerprint import changed_code, describe_estimator, differences
 from optuna_search._forkreport import Carried, Dropped, Filled, ForkReport, Retried
 from optuna_search._lease import Patience
-from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, Record
+from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, WRITER, Record
 from optuna_search._space import AnySpace, Candidate, parse
 from optuna_search._storage import open_storage, without_password
 from optuna_search._store import (
@@ -36,8 +37,8 @@ from optuna_search._store import (
     warn_of_versions,
 )
 from optuna_search._tokens import plain
-from optuna_search._transfer import Misfit, Model, Transfer, check_shared, kept_params, model_of
-from optuna_search.exceptions import StudyMismatchError
+from optuna_search._transfer import Misfit, Model, Transfer, check_shared, kept_params, model_of, replaced
+from optuna_search.exceptions import InvalidRequestError, StudyMismatchError
 
 #: So many of the parent's best points are tried first where its scores mean nothing.
 RETRIED = 10
@@ -91,6 +92,28 @@ class Plan:
     carried: Sequence[tuple[Kept, Model, Candidate]]
     #: The parent's mark, by which forks know it.
     mark: Mapping[str, Any]
+
+
+def forked(search: Any, parent: Parent, new_space: Any, study_name: str | None, params: Mapping[str, Any]) -> Any:
+    """Return an unfitted search like another one that goes on from its study in another space.
+
+    Raises
+    ------
+    InvalidRequestError
+        If it has no such parameters.
+    SpaceError
+        If `new_space` does not say what the whole space is.
+    """
+    if odd := {"param_distributions", "param_grid", "fork_of"} & params.keys():
+        raise InvalidRequestError(f"{', '.join(sorted(odd))}: fork takes the space as new_space.")
+    if unknown := params.keys() - search.get_params(deep=False).keys():
+        raise InvalidRequestError(f"{', '.join(sorted(unknown))}: no parameter of {type(search).__name__}.")
+    space = replaced(parent.param_distributions, new_space)
+    made = clone(search)
+    made.set_params(param_distributions=space, param_grid=None, study_name=study_name, fork_of=parent)
+    if not isinstance(search.initial_params, str):
+        made.set_params(initial_params=None)
+    return made.set_params(**params)
 
 
 # --- before there is a study ----------------------------------------------------------------------------------------
@@ -304,10 +327,10 @@ def carry_over(store: Store, plan: Plan, *, is_new: bool) -> ForkReport:
     if not is_new and (report := _wait_for_another(store)) is not None:
         return report
     claim = _owner.claim()
-    _write_mark(store, {**plan.mark, "writer": claim})
+    _write_mark(store, {**plan.mark, WRITER: claim})
     if not is_new:
         time.sleep(SETTLE_SECONDS)
-        if _mark_of(store).get("writer") != claim:  # two took over, and the other one was later
+        if _mark_of(store).get(WRITER) != claim:  # two took over, and the other one was later
             return carry_over(store, plan, is_new=False)
     try:
         _write_trials(store, plan)
@@ -336,7 +359,7 @@ def _wait_for_another(store: Store) -> ForkReport | None:
         if not _mark_of(store) and time.monotonic() < first_word_by:  # whoever made the study is about to
             time.sleep(POLL_SECONDS)
             continue
-        state = _mark_of(store).get("writer"), len(store.trials())
+        state = _mark_of(store).get(WRITER), len(store.trials())
         if patience.is_over(state[0], state):
             return None
         time.sleep(POLL_SECONDS)

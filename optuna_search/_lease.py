@@ -11,14 +11,14 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from optuna_search import _owner
-from optuna_search._record import CLAIM
+from optuna_search._record import CLAIM, FORK, WRITER
 from optuna_search._store import Store
 
 #: A claim is renewed as often as this.
@@ -51,16 +51,26 @@ class Patience:
         return time.monotonic() - self._since > LEASE_SECONDS
 
 
-class Leases:
-    """The claims of other processes, as far as they were watched."""
+def owners(trials: Iterable[FrozenTrial], study_attrs: Mapping[str, Any]) -> list[str]:
+    """Return who is at work on a study and not known to be dead, in words: on a trial, or to fill a fork."""
+    claims = {f"trial {t.number}": t.user_attrs.get(CLAIM) for t in trials if t.state == TrialState.RUNNING}
+    mark = study_attrs.get(FORK)
+    if isinstance(mark, Mapping) and WRITER in mark:
+        claims["fork"] = mark[WRITER]
+    return list(dict.fromkeys(_in_words(what, claim) for what, claim in claims.items() if not _owner.is_dead(claim)))
 
-    def __init__(self) -> None:
-        self._patience: dict[int, Patience] = {}
 
-    def has_run_out(self, trial: FrozenTrial) -> bool:
-        """Whether the owner of a running trial is gone, by all that is known."""
-        claim = trial.user_attrs.get(CLAIM)
-        return self._patience.setdefault(trial.number, Patience()).is_over(claim, claim)
+def _in_words(what: str, claim: Any) -> str:
+    if not _owner.is_claim(claim):
+        return f"somebody unknown ({what})"
+    return f"process {claim['pid']} on host {str(claim.get('host')).partition(' ')[0]}"
+
+
+def release_the_dead(store: Store) -> None:
+    """Give up the trials whose owners are known to be dead."""
+    for trial in store.trials():
+        if trial.state == TrialState.RUNNING and _owner.is_dead(trial.user_attrs.get(CLAIM)):
+            store.give_up(trial)
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_search import _record
 from optuna_search._database import study_names
+from optuna_search._lease import owners
 from optuna_search._record import FORK, RECORD
-from optuna_search._store import in_the_air
 from optuna_search._tables import NAME_WIDTH, html_table, pandas, printable, shortened, text_table
 from optuna_search.exceptions import StorageError
 
@@ -35,9 +35,9 @@ class StudyEntry:
     name : str
         Its name.
     state : str
-        "running": some trial is in the air, and its owner is not known to be dead; "empty": there is no trial;
-        "idle": neither; "foreign": optuna_search did not make it; "unreadable": its record is damaged, or was
-        written by a newer version.
+        "running": some trial is in the air, or a fork is being filled, and whoever does that is not known to be
+        dead; "empty": there is no trial; "idle": neither; "foreign": optuna_search did not make it; "unreadable":
+        its record is damaged, or was written by a newer version.
     trials : dict of str to int
         How many trials are "COMPLETE", "PRUNED", "FAIL" and "RUNNING".
     n_trials : int
@@ -192,7 +192,7 @@ def _described(
     here = [trial for trial in trials if _record.measured_here(trial)] or trials
     entry = StudyEntry(
         name,
-        state or ("running" if in_the_air(trials) else "idle" if trials else "empty"),
+        state or ("running" if owners(trials, attrs) else "idle" if trials else "empty"),
         {one: counted[one] for one in COUNTED},
         sum(_record.counts(trial) and _record.measured_here(trial) for trial in trials),
         sum(t.state == TrialState.FAIL and not _record.counts(t) for t in trials) if record else 0,

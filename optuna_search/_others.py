@@ -5,7 +5,7 @@ from __future__ import annotations
 from optuna.trial import FrozenTrial
 
 from optuna_search import _owner
-from optuna_search._lease import Leases
+from optuna_search._lease import Patience
 from optuna_search._record import CLAIM, ORIGIN, RECORD
 from optuna_search._store import Store
 
@@ -15,7 +15,7 @@ class Others:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._leases = Leases()
+        self._patience: dict[int, Patience] = {}
         #: The numbers of the trials that other processes have in the air.
         self.running: set[int] = set()
         self._has_looked = False
@@ -28,7 +28,9 @@ class Others:
         """Return the trials that began or ended since the last call; what the dead left behind is given up."""
         trials = self._store.trials()
         running = [t for t in self._fresh(trials) if _is_in_the_air(t)]
-        gone = [trial for trial in running if self._leases.has_run_out(trial)]
+        self._patience = {t.number: self._patience.get(t.number, Patience()) for t in running}
+        claims = {t.number: t.user_attrs[CLAIM] for t in running}
+        gone = [t for t in running if self._patience[t.number].is_over(claims[t.number], claims[t.number])]
         for trial in gone:
             self._store.give_up(trial)
         if gone:

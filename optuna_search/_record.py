@@ -29,8 +29,8 @@ FAILURE = "failure"
 ORIGIN = "optuna_search:origin"
 #: The attribute of a study that was forked from another one: which, and what came over.
 FORK = "optuna_search:fork"
-#: Databases keep so many characters of the name of a study.
-MAX_NAME = 512
+#: The part of that which says who fills the study.
+WRITER = "writer"
 #: Tracebacks are cut to their last characters: the end of one says what happened.
 MAX_TRACEBACK = 10_000
 

@@ -20,8 +20,8 @@ from optuna_search import _samplers
 from optuna_search._compat import SEARCH_CONSTRAINTS, Interval, ahead, check_scoring, constraint_complaint
 from optuna_search._dimensions import example
 from optuna_search._fork import Parent
+from optuna_search._names import name_complaint
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
-from optuna_search._record import MAX_NAME
 from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
 from optuna_search.exceptions import InvalidRequestError, SpaceError
 
@@ -159,12 +159,6 @@ def _check_objectives(value: Any) -> str | None:
     return f"objectives={value!r} must be names of metrics, at least one."
 
 
-def _check_study_name(value: Any) -> str | None:
-    if value is None or (value and "\0" not in value and len(value) <= MAX_NAME):
-        return None
-    return f"study_name={value!r} must be a text of 1 to {MAX_NAME} characters, without NUL."
-
-
 def _check_fork_of(value: Any) -> str | None:
     if value is None or isinstance(value, Parent) or (isinstance(value, str) and value):
         return None
@@ -181,7 +175,7 @@ _FURTHER: dict[str, Callable[[Any], str | None]] = {
     "sampler": _samplers.check,
     "callbacks": _check_callbacks,
     "objectives": _check_objectives,
-    "study_name": _check_study_name,
+    "study_name": lambda value: None if value is None else name_complaint("study_name", value),
     "fork_of": _check_fork_of,
 }
 
@@ -350,13 +344,15 @@ def order_of(search: Any, space: AnySpace) -> str | None:
     return "grid" if search.sampler is None and whole else None
 
 
-def budget_of(search: Any, space: AnySpace, started: float) -> Budget:
+def budget_of(search: Any, space: AnySpace, started: float, n_known: int = 0) -> Budget:
     """Return when the search ends.
 
     Parameters
     ----------
     started : float
         When `fit` began, by `time.monotonic`.
+    n_known : int
+        How many points of the space came over from another study: a grid is searched whole without them.
     """
     order = order_of(search, space)
     n_trials = search.n_trials
@@ -365,7 +361,8 @@ def budget_of(search: Any, space: AnySpace, started: float) -> Budget:
         n_trials = DEFAULT_N_TRIALS
     if order is not None:
         assert space.size is not None
-        n_trials = space.size if n_trials is None else min(n_trials, space.size)
+        left = space.size - n_known
+        n_trials = left if n_trials is None else min(n_trials, left)
     deadline = None if search.timeout is None else started + search.timeout
     return Budget(n_trials, search.n_fits, deadline, give_up=order != "grid")
 

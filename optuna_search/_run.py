@@ -29,6 +29,7 @@ from sklearn.utils import indexable
 from optuna_search import _request
 from optuna_search._fingerprint import data_digest, describe_data, short_name
 from optuna_search._job import Fault, Job, load
+from optuna_search._lease import release_the_dead
 from optuna_search._record import counts, measured_here
 from optuna_search._storage import open_storage
 from optuna_search._store import Store, unique_name
@@ -43,8 +44,7 @@ LINE_SECONDS = 5.0
 #: Seconds that workers get to end after a signal.
 GRACE = 10.0
 #: Signals that end a run, as far as the system has them.
-_HANGUP = getattr(signal, "SIGHUP", None)
-ENDING = [number for number in (signal.SIGINT, signal.SIGTERM, _HANGUP) if number is not None]
+ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def run(target: str, n_workers: int, *, storage: str | None = None, default_stor
     plan = plan_of(target, storage, default_storage)
     with tempfile.TemporaryDirectory(prefix="optuna-search-") as folder, _signals_noted() as asked:
         workers: list[Worker] = []
-        view = View(plan, n_workers)
+        view = View(plan, n_workers, standing_of(plan).done)
         try:
             while len(workers) < n_workers and not asked:
                 workers.append(Worker.start(plan, len(workers), Path(folder)))
@@ -249,9 +249,8 @@ def _end(workers: Sequence[Worker], number: int) -> None:
 def _signals_noted() -> Iterator[list[int]]:
     """Note the first signal that ends a run; a second one has its usual effect."""
     asked: list[int] = []
-    usual = {number: signal.getsignal(number) for number in ENDING}
-    if usual.get(_HANGUP) == signal.SIG_IGN:  # it was started by nohup
-        del usual[_HANGUP]
+    # What it was started not to hear, by nohup or in the background of a script, it does not hear.
+    usual = {number: handler for number in ENDING if (handler := signal.getsignal(number)) != signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in usual.items():
@@ -325,13 +324,13 @@ def _release_what_they_left(plan: Plan) -> None:
     """Give up the trials of workers that were killed: they have no time for it themselves."""
     with contextlib.suppress(Exception):  # whoever opens the study next does the same
         if store := open_store(plan):
-            store.release_the_dead()
+            release_the_dead(store)
 
 
 class View:
     """What a person sees of a run on standard error: one bar in a terminal, a line now and then elsewhere."""
 
-    def __init__(self, plan: Plan, n_workers: int) -> None:
+    def __init__(self, plan: Plan, n_workers: int, done: int = 0) -> None:
         from tqdm import tqdm
 
         self._plan = plan
@@ -342,7 +341,7 @@ class View:
         self._bar: Any = None
         if sys.stderr.isatty():
             name = printable(plan.study_name)
-            self._bar = tqdm(total=plan.n_trials, desc=name, unit=" trial", dynamic_ncols=True)
+            self._bar = tqdm(total=plan.n_trials, initial=done, desc=name, unit=" trial", dynamic_ncols=True)
 
     def say(self, text: str) -> None:
         """Write some lines, above the bar if there is one."""

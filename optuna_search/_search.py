@@ -28,7 +28,7 @@ from optuna_search._compat import (
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
-from optuna_search._fork import Parent, check_whole, fork, report_of
+from optuna_search._fork import Parent, check_whole, fork, forked, report_of
 from optuna_search._lease import renewed
 from optuna_search._reading import Setup, results_of, setup_of, texts_of
 from optuna_search._record import measured_here
@@ -46,13 +46,13 @@ from optuna_search._store import (
     Header,
     Kept,
     Store,
+    candidate_of,
     create_or_continue,
     open_existing,
     unique_name,
     warn_of_foreign_trials,
 )
 from optuna_search._tokens import token
-from optuna_search._transfer import replaced
 from optuna_search._url import protect
 from optuna_search._workers import open_workers
 from optuna_search.callbacks import Progress, watching
@@ -132,8 +132,8 @@ class OptunaSearchCV(BaseSearchCV):
         or continued if it is there and was measured on the same data, folds, scoring, estimator and space.
         ``{data}`` in it becomes eight characters that stand for the data: in nested cross-validation each
         outer fold then has a study of its own, which a rerun continues.
-    fork_of : str, default=None
-        A study in the same storage whose trials this one begins with; see `fork`, which sets it.
+    fork_of : str or Parent, default=None
+        The study whose trials this one begins with: the name of one in the same storage, or what `fork` sets here.
     scoring, n_jobs, refit, cv, pre_dispatch, error_score, return_train_score
         As in ``GridSearchCV``, with its defaults. Tasks go to joblib's configured backend one by one, so no
         worker waits for a straggler.
@@ -399,10 +399,11 @@ class OptunaSearchCV(BaseSearchCV):
 
     def _search(self, store: Store, space: AnySpace, evaluation: Evaluation, context: Any, started: float) -> None:
         trials = store.trials()
-        budget = _request.budget_of(self, space, started)
-        first = [*_request.initial_points(self, space), *self._retried()]
-        n_carried = sum(not measured_here(trial) for trial in trials)
-        n_in_all = None if budget.n_trials is None else budget.n_trials + n_carried
+        carried = [candidate_of(trial, space).key for trial in trials if not measured_here(trial)]
+        budget = _request.budget_of(self, space, started, n_known=len(set(carried)))
+        retried = self.fork_report_.retried if hasattr(self, "fork_report_") else ()
+        first = [*_request.initial_points(self, space), *(one.point for one in retried)]
+        n_in_all = None if budget.n_trials is None else budget.n_trials + len(carried)
         proposals = _request.proposals_of(self, space, n_in_all, len(trials), first)
         n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
@@ -426,10 +427,6 @@ class OptunaSearchCV(BaseSearchCV):
         finally:
             progress.close()
         search_context.call_on_fit_task_end(estimator=self)
-
-    def _retried(self) -> Sequence[Mapping[str, Any]]:
-        """Return the points of a parent that are tried first."""
-        return [one.point for one in self.fork_report_.retried] if hasattr(self, "fork_report_") else []
 
     @property
     def _error_score(self) -> float:
@@ -585,16 +582,8 @@ class OptunaSearchCV(BaseSearchCV):
         """
         if not hasattr(self, "_parent"):
             raise InvalidRequestError("This search has no study to fork yet: call fit first, or from_study.")
-        if odd := {"param_distributions", "param_grid", "fork_of"} & params.keys():
-            raise InvalidRequestError(f"{', '.join(sorted(odd))}: fork takes the space as new_space.")
-        if unknown := params.keys() - self.get_params(deep=False).keys():
-            raise InvalidRequestError(f"{', '.join(sorted(unknown))}: no parameter of {type(self).__name__}.")
-        made = clone(self)
-        space = replaced(self._parent.param_distributions, new_space)
-        made.set_params(param_distributions=space, param_grid=None, study_name=study_name, fork_of=self._parent)
-        if not isinstance(self.initial_params, str):
-            made.set_params(initial_params=None)
-        return made.set_params(**params)
+        made: OptunaSearchCV = forked(self, self._parent, new_space, study_name, params)
+        return made
 
     def __sklearn_clone__(self) -> OptunaSearchCV:
         """Return an unfitted copy that keeps its trials where this one does: a storage object is not copied."""

@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+#: Whether SIGTERM has a handler of ours.
+_is_watched = False
+
 
 class _Terminated(BaseException):
     """SIGTERM, as something that unwinds the stack; no ``except Exception`` takes it for a failure."""
@@ -25,25 +28,25 @@ def tidied_up_on_sigterm() -> Iterator[None]:
     Where the program has a handler of its own, that one decides: if it raises, the block is left in the same
     way.
     """
-    usual = signal.SIG_DFL
-    if not _in_main_thread() or signal.getsignal(signal.SIGTERM) != usual:
+    global _is_watched
+    if not _in_main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    process, asked = os.getpid(), []
+    asked: list[int] = []
 
     def leave(number: int, frame: FrameType | None) -> None:
         # A second one, while things are tidied up, ends the process at once.
-        signal.signal(signal.SIGTERM, usual)
-        if os.getpid() != process:  # a fork of ours has the handler too, and nothing to tidy up
-            signal.raise_signal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         asked.append(number)
         raise _Terminated
 
+    _is_watched = True
     signal.signal(signal.SIGTERM, leave)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, usual)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _is_watched = False
         if asked:  # also where some code has swallowed the exception
             signal.raise_signal(signal.SIGTERM)
 
@@ -77,6 +80,22 @@ def undisturbed() -> Iterator[None]:
         let_through()
         for caught, frame in held:
             usual[caught](caught, frame)
+
+
+def _leave_forks_alone() -> None:
+    """Let SIGTERM end a fork of this process as it ends any other.
+
+    There is nothing to tidy up there, and a handler in Python comes too late for one that is about to wait for a
+    lock: whoever terminates a pool of processes would wait for it forever.
+    """
+    global _is_watched
+    if _is_watched:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _is_watched = False
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_leave_forks_alone)
 
 
 def _in_main_thread() -> bool:

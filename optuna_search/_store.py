@@ -196,14 +196,6 @@ class Store:
         with contextlib.suppress(UpdateFinishedTrialError):
             self._end(storage_id(trial), None if value is None else float(value))
 
-    def release_the_dead(self) -> int:
-        """Give up the trials whose owners are known to be dead, and return how many there were."""
-        running = [t for t in self.trials() if t.state == TrialState.RUNNING]
-        dead = [t for t in running if _owner.is_dead(t.user_attrs.get(CLAIM))]
-        for trial in dead:
-            self.give_up(trial)
-        return len(dead)
-
     # --- all trials ---
 
     def trials(self) -> list[FrozenTrial]:
@@ -314,11 +306,6 @@ def must_exist(storage: BaseStorage, study_name: str, parameter: str = "study_na
         raise StorageError(f"{parameter}={study_name!r} is not in this storage. {did_you_mean(study_name, names)}")
 
 
-def in_the_air(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the running trials whose owners are not known to be dead."""
-    return [t for t in trials if t.state == TrialState.RUNNING and not _owner.is_dead(t.user_attrs.get(CLAIM))]
-
-
 def existing(storage: BaseStorage, study_name: str) -> Store | None:
     """Open a study of ours if it is there and has been begun."""
     if study_name not in study_names(storage):
@@ -357,7 +344,7 @@ def check_same(study_name: str, old: Mapping[str, Any], new: Header, *, is_measu
     found = list(differences(old["fingerprint"], new.fingerprint))
     if found:
         lines = "\n".join(f"  - {line}" for line in found)
-        deletion = f"optuna.delete_study(study_name={study_name!r}, storage=...)"
+        deletion = f"studies.delete_study({study_name!r}, storage)"
         raise StudyMismatchError(
             f"study_name={study_name!r} was measured on something else, and scores are never mixed:\n{lines}\n"
             + _advice(found)

@@ -14,16 +14,17 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
 
 from optuna_search import _copying, _exports, _samplers, _studyfile
 from optuna_search._compare import Comparison, compare
 from optuna_search._compat import quiet_optuna
 from optuna_search._database import rename_in_place, study_names
+from optuna_search._lease import owners, release_the_dead
 from optuna_search._listing import StudyEntry, StudyList, list_of
-from optuna_search._record import CLAIM, MAX_NAME, RECORD
+from optuna_search._names import name_complaint
+from optuna_search._record import RECORD
 from optuna_search._storage import in_plain_words, open_storage
-from optuna_search._store import Store, header_of, in_the_air, kept_of, must_exist
+from optuna_search._store import Store, header_of, kept_of, must_exist
 from optuna_search.exceptions import InvalidRequestError, StorageError
 
 __all__ = [
@@ -121,7 +122,7 @@ def load_study(study_name: str, storage: Any, *, sampler: Any = None, pruner: Ba
     >>> studies.load_study("svc", memory, sampler="random").sampler
     <optuna.samplers._random.RandomSampler object at ...>
     """
-    complaints = [_name_complaint("study_name", study_name), _samplers.check(sampler), _pruner_complaint(pruner)]
+    complaints = [name_complaint("study_name", study_name), _samplers.check(sampler), _pruner_complaint(pruner)]
     if sampler == "grid":
         complaints.append("sampler='grid' is an order of trials in a search, and no sampler of Optuna's.")
     _refuse(complaints)
@@ -269,7 +270,7 @@ def delete_study(study_name: str, storage: Any, *, force: bool = False) -> None:
     >>> studies.list_studies(memory)
     no study in this storage
     """
-    _refuse([_name_complaint("study_name", study_name)])
+    _refuse([name_complaint("study_name", study_name)])
     source = _open_to_change(study_name, storage, force=force)
     with in_plain_words(storage), quiet_optuna():
         source.delete_study(source.get_study_id_from_name(study_name))
@@ -325,7 +326,7 @@ def export_study(study_name: str, path: str | os.PathLike[str], storage: Any) ->
     'trial_number,trial_state'
     """
     place = _path(path, (*_exports.WRITERS, *_studyfile.ENDINGS))
-    _refuse([_name_complaint("study_name", study_name)])
+    _refuse([name_complaint("study_name", study_name)])
     if place.suffix == ".parquet":
         _exports.need_parquet()
     source = _open(study_name, storage)
@@ -384,7 +385,7 @@ def import_study(path: str | os.PathLike[str], storage: Any, *, study_name: str 
     'svc-of-bob'
     """
     place = _path(path, _studyfile.ENDINGS)
-    _refuse([None if study_name is None else _name_complaint("study_name", study_name)])
+    _refuse([None if study_name is None else name_complaint("study_name", study_name)])
     with _studyfile.opened_to_read(place) as file:
         own_name = _the_one(study_names(file), study_name)
         original = _copying.snapshot(file, own_name)
@@ -430,21 +431,6 @@ def _refuse(complaints: Iterable[str | None]) -> None:
         raise InvalidRequestError(found)
 
 
-def _name_complaint(parameter: str, name: Any) -> str | None:
-    """Return the complaint about what was given as a name of a study, or None."""
-    if not isinstance(name, str):
-        return f"{parameter}={name!r} must be a str, the name of a study."
-    if not name or "\0" in name:
-        return f"{parameter}={name!r} is no name for a study: it must not be empty or hold the character NUL."
-    if len(name) > MAX_NAME:
-        return f"{parameter}={name[:40]!r}... has {len(name)} characters; a database keeps up to {MAX_NAME}."
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return f"{parameter}={name!r} is no name for a study: half of a character in it cannot be stored."
-    return None
-
-
 def _pruner_complaint(pruner: Any) -> str | None:
     if pruner is None or isinstance(pruner, BasePruner):
         return None
@@ -453,7 +439,7 @@ def _pruner_complaint(pruner: Any) -> str | None:
 
 
 def _check_names(study_name: Any, new_name: Any, new_storage: Any) -> None:
-    complaints = [_name_complaint("study_name", study_name), _name_complaint("new_name", new_name)]
+    complaints = [name_complaint("study_name", study_name), name_complaint("new_name", new_name)]
     if new_storage is None and not any(complaints) and study_name == new_name:
         complaints.append(f"new_name={new_name!r} is the name that the study has already.")
     _refuse(complaints)
@@ -486,9 +472,9 @@ def _open_to_change(
         store = Store(opened, study_name)
         if not force:
             _check_ours(study_name, store)
-        store.release_the_dead()
+        release_the_dead(store)
         if not force:
-            _check_idle(study_name, in_the_air(store.trials()))
+            _check_idle(study_name, store)
     return opened
 
 
@@ -496,23 +482,14 @@ def _check_ours(study_name: str, store: Store) -> None:
     if RECORD not in store.study.user_attrs:
         raise StorageError(
             f"study_name={study_name!r} is a study that optuna_search did not make, or did not finish to copy; with "
-            "force=True it is done all the same."
+            "force it is done all the same."
         )
     store.header()
 
 
-def _check_idle(study_name: str, running: list[FrozenTrial]) -> None:
-    if not running:
-        return
-    owners = ", ".join(dict.fromkeys(_owner_of(trial) for trial in running))
-    raise StorageError(
-        f"study_name={study_name!r} is being worked on by {owners}. Wait until the search has ended, or stop it; with "
-        "force=True it is done all the same, and what is being fitted now may be lost."
-    )
-
-
-def _owner_of(trial: FrozenTrial) -> str:
-    claim = trial.user_attrs.get(CLAIM)
-    if not isinstance(claim, dict):
-        return f"somebody unknown (trial {trial.number})"
-    return f"process {claim.get('pid')} on host {str(claim.get('host')).partition(' ')[0]}"
+def _check_idle(study_name: str, store: Store) -> None:
+    if at_work := owners(store.trials(), store.study.user_attrs):
+        raise StorageError(
+            f"study_name={study_name!r} is being worked on by {', '.join(at_work)}. Wait until the search has ended, "
+            "or stop it; with force it is done all the same, and what is being fitted now may be lost."
+        )

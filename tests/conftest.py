@@ -1,6 +1,7 @@
 """What every test stands on: the storages, and a guard over the global settings of Optuna and scikit-learn."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -10,10 +11,16 @@ import optuna
 import pytest
 import sklearn
 import sqlalchemy
+from optuna.storages._rdb.storage import _VersionManager
 
 import optuna_search
 
 POSTGRES = "OPTUNA_SEARCH_TEST_POSTGRES"
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, also where the tests run in the background of a script, and so would not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
@@ -28,6 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "postgres_url" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.server)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _databases_are_opened_quickly() -> Iterator[None]:
+    """The version of Optuna's tables is read once: Optuna reads it whenever it opens a database, for a long time."""
+    with pytest.MonkeyPatch.context() as patch:
+        known: list[str] = []
+        read = _VersionManager.get_head_version
+        patch.setattr(_VersionManager, "get_head_version", lambda self: (known or known.append(read(self)) or known)[0])
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -47,7 +47,8 @@ copy_all_but_the_package() {
 new_environment() {
     local python="$work/$1/bin/python"
     uv venv --quiet --python "$work/tools/bin/python" "$work/$1"
-    uv pip install --quiet --python "$python" "optuna-search[dev] @ file://$wheel" "${@:2}"
+    # Compiled once here, not by each of the many processes that the tests start.
+    uv pip install --quiet --compile-bytecode --python "$python" "optuna-search[dev] @ file://$wheel" "${@:2}"
     (cd "$work/checkout" && "$python" -c '
 import sys, optuna_search
 assert optuna_search.__file__.startswith(sys.prefix), f"{optuna_search.__file__} is not the installed wheel"

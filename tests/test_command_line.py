@@ -26,11 +26,10 @@ from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
+from processes import PATIENCE, PLACES, wait_until
 from test_compare import of_failures
-from test_processes import PATIENCE, wait_until
 from test_storage import search
 
-import optuna_search
 from optuna_search import OptunaSearchCV, _run
 from optuna_search.__main__ import main, strict
 from optuna_search._arguments import COMMANDS, parser
@@ -44,7 +43,6 @@ from optuna_search._storage import open_storage
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
 SPACE = {"x": FloatDistribution(0, 6)}
-PLACES = os.pathsep.join([str(Path(optuna_search.__file__).parents[1]), str(Path(__file__).parent)])
 
 
 @pytest.fixture(autouse=True)
@@ -238,6 +236,13 @@ class TestLooking:
         assert facts["best"] == "score -1.0000 ± 0.0000 in trial 0 with x=1.0"
         assert "forked from" not in facts
         assert f"scikit-learn {sys.modules['sklearn'].__version__}" in facts["versions"]
+
+        OptunaSearchCV.from_study("svc", path, FailsOn(bad=(2.0,)), {"x": [1.0, 2.0]}, cv=2).fork(
+            {"x": [1.0, 3.0]}, study_name="forked", refit=False
+        ).fit(X, Y)
+        _, out, _ = says(capsys, "show", "forked", "--storage", path)
+        assert "forked from  svc, with 1 of the trials\n" in out
+        assert told(capsys, "show", "forked", "--storage", path)["carried_over"] == 1
 
         data = told(capsys, "show", "svc", "--storage", path)
         assert data["failures"] == [{"reason": "ValueError: x=2.0 is bad in fit", "trials": 1}]
@@ -787,13 +792,14 @@ def plan(n_trials=10):
 class TestView:
     def test_on_a_terminal_it_is_one_bar(self, monkeypatch):
         monkeypatch.setattr(sys, "stderr", Terminal())
-        view = View(plan(), 2)
+        view = View(plan(), 2, done=2)
         view.show(Standing(4, 1, 0.5), 2)
         view.say("worker 2 died (signal 9).")
         view.close(Standing(10, 1, 0.75))
         shown = sys.stderr.getvalue()
         assert "worker 2 died (signal 9).\n" in shown
         last = shown.splitlines()[-1]
+        assert "svc:  20%" in shown, "it begins where the study is"
         assert "svc: 100%" in last and "10/10" in last and "best 0.7500, 1 failed" in last
 
     def test_elsewhere_it_is_a_line_now_and_then(self, monkeypatch, capsys):
@@ -980,11 +986,12 @@ class TestRun:
         assert out.startswith("s: 20 trials\n")
 
     def test_whoever_is_not_to_hear_of_a_hangup_does_not(self):
-        with _signals_noted() as asked:
-            signal.raise_signal(signal.SIGHUP)
-            assert asked == [signal.SIGHUP]
-        usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        usual = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests were started with
         try:
+            with _signals_noted() as asked:
+                signal.raise_signal(signal.SIGHUP)
+                assert asked == [signal.SIGHUP]
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             with _signals_noted() as asked:
                 signal.raise_signal(signal.SIGHUP)
             assert asked == []

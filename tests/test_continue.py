@@ -25,6 +25,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.samplers import CmaEsSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
+from processes import in_another_process
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -37,7 +38,6 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 from test_storage import (
     assert_same_results,
     everything_in,
-    in_another_process,
     kept_in,  # noqa: F401 - a fixture
     record_of,
     search,
@@ -1219,7 +1219,7 @@ def test_a_study_in_which_nothing_was_measured_may_be_deleted(kept_in):  # noqa:
     with pytest.raises(ValueError, match="Invalid parameter 'y'"):
         search(broken, **how).fit(X, Y)
     with pytest.raises(
-        StudyMismatchError, match=r"(?s)  - space.*Or delete this one, .*delete_study\(study_name='s', "
+        StudyMismatchError, match=r"(?s)  - space.*Or delete this one, .*studies\.delete_study\('s', storage\)"
     ):
         search(**how).fit(X, Y)
     search(study_name="t", storage=kept_in).fit(X, Y)

@@ -1,14 +1,10 @@
 """A fork begins with what its parent knows: every trial that is a point of the new space, and no other."""
 
 import json
-import os
 import pickle
 import signal
 import sqlite3
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import optuna
@@ -20,6 +16,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.trial import TrialState
+from processes import Process, die_after
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
@@ -32,7 +29,6 @@ from sklearn.svm import SVC
 from test_processes import WRITES
 from test_together import at_work, results_of, trials_of
 
-import optuna_search
 from optuna_search import OptunaSearchCV, named, studies
 from optuna_search._fork import RETRIED
 from optuna_search._store import Store
@@ -309,6 +305,16 @@ def test_they_are_marked_with_where_they_came_from(tmp_path):
     assert list(kept.cv_results_["trial_origin"]) == ["svc #0", None] and kept.n_trials_ == 1
 
 
+def test_a_grid_is_whole_without_those_that_came_over(capsys):
+    seen = []
+    after = forked({"x": [1, 2, 3, 5]}, n_trials=None, verbose=1, callbacks=lambda study, trial: seen.append(trial))
+    assert len(seen) == after.n_trials_ == 2 and len(after.cv_results_["params"]) == 8
+    assert "2/2" in capsys.readouterr().err
+    whole = forked({"x": [1, 2]}, n_trials=None, verbose=1)
+    assert whole.n_trials_ == 0 and len(whole.cv_results_["params"]) == 4
+    assert forked({"x": [1, 5]}, sampler="random", n_trials=4).n_trials_ == 2
+
+
 def test_they_do_not_count_for_the_budget():
     before = parent()
     for budget, n in ({"n_trials": 3}, 3), ({"n_trials": None, "n_fits": 9}, 3):
@@ -497,49 +503,25 @@ def test_the_parent_never_changes(tmp_path):
     assert left.trials == before.study_.trials and len(left.trials) == 8
 
 
-def fork_until_killed(folder, moment):
-    """Fork a study, and die at one of the moments of writing."""
+#: A study, its record, its mark, six trials, the mark again.
+N_WRITES = 10
+
+
+def fork_until_killed(folder, n_writes):
     before = OptunaSearchCV.from_study("s", f"{folder}/s.db", KnownScore(), GRID, cv=3, refit=False)
-    fork = before.fork({"x": [1, 2, 3, 9]}, study_name="w", n_trials=None, storage=f"{folder}/{moment}.journal")
-    moments = iter(range(1000))
-
-    def deadly(write):
-        def call(*args, **kwargs):
-            if next(moments) == moment:
-                os.kill(os.getpid(), signal.SIGKILL)
-            out = write(*args, **kwargs)
-            if next(moments) == moment:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return out
-
-        return call
-
-    for name in WRITES:
-        setattr(JournalStorage, name, deadly(getattr(JournalStorage, name)))
+    fork = before.fork({"x": [1, 2, 3, 9]}, study_name="w", n_trials=None, storage=f"{folder}/{n_writes}.journal")
+    die_after(n_writes, [JournalStorage], WRITES)
     fork.fit(X, Y)
-
-
-def forks_killed_at_every_moment(folder):
-    for moment in range(18):  # a study, its record, its mark, six trials, the mark again
-        child = os.fork()
-        if not child:
-            fork_until_killed(folder, moment)
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 @pytest.mark.slow
 def test_a_fork_that_is_killed_at_any_moment_is_finished_by_the_next_run(tmp_path):
     before = parent(storage=tmp_path / "s.db", study_name="s")
     kept = before.study_.trials
-    places = [str(Path(optuna_search.__file__).parents[1]), str(Path(__file__).parent)]
-    code = "import sys, test_fork; test_fork.forks_killed_at_every_moment(sys.argv[1])"
-    subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)}, check=True, timeout=200,
-    )  # fmt: skip
     whole = forked({"x": [1, 2, 3, 9]}, before, study_name="whole", n_trials=None)
-    for moment in range(18):
+    for moment in range(N_WRITES + 1):
+        with Process(fork_until_killed, tmp_path, moment) as process:
+            assert process.wait() == -signal.SIGKILL, process.complaints
         again = before.fork(
             {"x": [1, 2, 3, 9]}, study_name="w", n_trials=None, storage=tmp_path / f"{moment}.journal"
         ).fit(X, Y)
@@ -712,7 +694,7 @@ def test_any_text_is_the_name_of_a_fork_and_never_a_path(name, tmp_path):
     after = forked({"x": [1, 9]}, before, study_name=name, n_trials=None)
     assert after.study_.study_name == name and len(after.fork_report_.carried) == 2
     assert {path.name for path in tmp_path.rglob("*")} <= {"inside", "s.db", "s.db-wal", "s.db-shm"}
-    with pytest.raises(InvalidRequestError, match="without NUL"):
+    with pytest.raises(InvalidRequestError, match="the character NUL"):
         forked({"x": [1, 9]}, before, study_name="a\0b")
 
 

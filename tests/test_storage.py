@@ -6,7 +6,6 @@ import os
 import pickle
 import re
 import sqlite3
-import subprocess
 import sys
 import time
 import warnings
@@ -24,13 +23,13 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
+from processes import in_another_process
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-import optuna_search
 from optuna_search import OptunaSearchCV, named
 from optuna_search.exceptions import ForeignTrialsWarning, InvalidRequestError, StorageError
 
@@ -80,20 +79,6 @@ def assert_same_results(ours, theirs):
     assert list(ours) == list(theirs)
     for key in theirs:
         assert ours[key] == theirs[key], key
-
-
-def in_another_process(code, *arguments, **environment):
-    """Run Python code in a process that finds the package and the tests; return what it prints."""
-    places = [str(Path(optuna_search.__file__).parents[1]), str(Path(__file__).parent)]
-    ended = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(places)} | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
 
 
 def record_of(attributes):

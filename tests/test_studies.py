@@ -6,6 +6,8 @@ import functools
 import json
 import os
 import re
+import shutil
+import signal
 import sqlite3
 import threading
 
@@ -16,19 +18,18 @@ from estimators import FailsOn, KnownScore
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages._rdb.storage import _VersionManager
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from processes import Process, die_after
 from test_storage import (
     assert_same_results,
     everything_in,
-    in_another_process,
     kept_in,  # noqa: F401 - a fixture
     search,
 )
 
-from optuna_search import OptunaSearchCV, _copying, _owner, studies
+from optuna_search import OptunaSearchCV, _copying, _names, _owner, studies
 from optuna_search._compat import uncached
 from optuna_search._record import CLAIM, FAILURE, FORK, ORIGIN, RECORD
 from optuna_search._storage import open_storage
@@ -43,25 +44,10 @@ of_failures = pytest.mark.filterwarnings(
 )
 
 
-class HeadVersion:
-    """The version of Optuna's tables, read once: Optuna reads it whenever it opens a database, for a long time."""
-
-    read = staticmethod(_VersionManager.get_head_version)
-    known = None
-
-    def __call__(self, manager):
-        self.known = self.known or self.read(manager)
-        return self.known
-
-
-head_version = HeadVersion()
-
-
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    """Copies that stand still are gone on with at once, and databases are opened quickly."""
+    """Copies that stand still are gone on with at once."""
     monkeypatch.setattr(_copying, "STANDSTILL_SECONDS", 0.05)
-    monkeypatch.setattr(_VersionManager, "get_head_version", lambda manager: head_version(manager))
     yield
     opened.cache_clear()
 
@@ -628,59 +614,28 @@ class TestRenaming:
         assert attributes(path, "svc")[0]["note"] == "of the last moment"
 
 
-KILLED = """
-import json, os, signal, shutil, sys
-from pathlib import Path
-from optuna.storages import JournalStorage, RDBStorage
-from optuna_search import _copying, studies
-from optuna_search._storage import open_storage
-from test_studies import _VersionManager, head_version
-_copying.STANDSTILL_SECONDS = 0.02
-_VersionManager.get_head_version = lambda manager: head_version(manager)
+#: The calls by which a study is moved.
+MOVES = (
+    "create_new_study",
+    "create_new_trial",
+    "_create_new_trial",
+    "set_study_user_attr",
+    "set_study_system_attr",
+    "delete_study",
+)
 
-folder, template, empty = map(Path, sys.argv[1:])
-WRITES = ["create_new_study", "create_new_trial", "_create_new_trial", "set_study_user_attr",
-          "set_study_system_attr", "delete_study"]
 
-def die_after(k):
-    written = [0]
-    def wrapped(write):
-        def call(*args, **kwargs):
-            made = write(*args, **kwargs)
-            written[0] += 1
-            if written[0] == k:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return made
-        return call
-    for storage in (RDBStorage, JournalStorage):
-        for name in WRITES:
-            if name in vars(storage):
-                setattr(storage, name, wrapped(getattr(storage, name)))
+def move_until_killed(old, new, n_writes):
+    die_after(n_writes, [RDBStorage, JournalStorage], MOVES)
+    studies.rename_study("svc", "new", old, new_storage=new)
 
-def whole(path, name):
+
+def is_whole(path, name):
     storage = open_storage(path)  # once: that takes longer than all the rest
     if name not in [study.name for study in studies.list_studies(storage) if study.state != "foreign"]:
         return False
     study = studies.load_study(name, storage)
     return [t.number for t in study.trials] == [0, 1, 2] and study.user_attrs["note"] == "mine"
-
-for k in range(1, 99):
-    old, new = folder / f"old{k}.db", folder / f"new{k}{empty.suffix}"
-    shutil.copy(template, old)
-    shutil.copy(empty, new)
-    child = os.fork()
-    if child == 0:
-        die_after(k)
-        studies.rename_study("svc", "new", old, new_storage=new)
-        os._exit(0)
-    killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    there = [whole(old, "svc"), whole(new, "new")]
-    if there[0]:
-        studies.rename_study("svc", "new", old, new_storage=new)
-    print(json.dumps([killed, there, [whole(old, "svc"), whole(new, "new")]]))
-    if not killed:
-        break
-"""
 
 
 @pytest.mark.parametrize("ending", ["db", "journal"])
@@ -694,12 +649,20 @@ def test_a_move_that_is_killed_after_any_write_leaves_a_whole_study_and_the_next
         with sqlite3.connect(file) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
-    (tmp_path / "killed").mkdir()
-    lines = in_another_process(KILLED, tmp_path / "killed", path, tmp_path / f"empty.{ending}").splitlines()
-    told = [json.loads(line) for line in lines]
+    told = []
+    for n_writes in range(10):
+        old, new = tmp_path / f"old{n_writes}.db", tmp_path / f"new{n_writes}.{ending}"
+        shutil.copy(path, old)
+        shutil.copy(tmp_path / f"empty.{ending}", new)
+        with Process(move_until_killed, old, new, n_writes) as process:
+            killed = process.wait() == -signal.SIGKILL
+        there = [is_whole(old, "svc"), is_whole(new, "new")]
+        if there[0]:
+            studies.rename_study("svc", "new", old, new_storage=new)
+        told.append((killed, there, [is_whole(old, "svc"), is_whole(new, "new")]))
     # The study, its trials, its attributes, and the end of the original.
-    assert [killed for killed, _, _ in told] == [True] * (1 + 3 + 3 + 1) + [False]
-    assert [there for _, there, _ in told] == [[True, False]] * 6 + [[True, True]] + [[False, True]] * 2
+    assert [killed for killed, _, _ in told] == [True] * (1 + 1 + 3 + 3 + 1) + [False]
+    assert [there for _, there, _ in told] == [[True, False]] * 7 + [[True, True]] + [[False, True]] * 2
     assert all(after == [False, True] for _, _, after in told)
 
 
@@ -722,7 +685,7 @@ class TestDeleting:
         running(path, "svc", _owner.claim())
         expected = (
             rf"^study_name='svc' is being worked on by process {os.getpid()} on host {re.escape(os.uname().nodename)}"
-            r"\. Wait until the search has ended, or stop it; with force=True it is done all the same"
+            r"\. Wait until the search has ended, or stop it; with force it is done all the same"
         )
         with pytest.raises(StorageError, match=expected):
             change("svc", path)
@@ -734,6 +697,15 @@ class TestDeleting:
         number = running(path, "svc", None)
         with pytest.raises(StorageError, match=rf"worked on by somebody unknown \(trial {number}\)\."):
             studies.delete_study("svc", path)
+
+    def test_whoever_fills_a_fork_works_on_it(self, path):
+        opened(path).set_study_user_attr(1, FORK, {"study": "parent", "id": "0", "writer": _owner.claim()})
+        assert [study.state for study in studies.list_studies(path)] == ["running"]
+        with pytest.raises(StorageError, match=rf"being worked on by process {os.getpid()} on host"):
+            studies.delete_study("svc", path)
+        opened(path).set_study_user_attr(1, FORK, {"study": "parent", "id": "0", "writer": DEAD})
+        assert [study.state for study in studies.list_studies(path)] == ["idle"]
+        studies.delete_study("svc", path)
 
     def test_trials_of_the_dead_do_not_stand_in_the_way(self, path):
         running(path, "svc", DEAD)
@@ -762,7 +734,7 @@ class TestDeleting:
         ):
             with pytest.raises(
                 StorageError,
-                match=r"^study_name='rich' is a study that optuna_search did not make.* with force=True it",
+                match=r"^study_name='rich' is a study that optuna_search did not make.* with force it",
             ):
                 change()
             assert "rich" in names(path)
@@ -1060,7 +1032,7 @@ class TestStoragesThatAreNone:
         monkeypatch.setenv("PG_URL_PASSWORD", postgres_url.partition("postgres:")[2].partition("@")[0])
         for given in (postgres_url, re.sub(r"postgres:[^@]+@", "postgres:${PG_URL_PASSWORD}@", postgres_url)):
             name = "n" * 600  # more than a column of PostgreSQL takes
-            monkeypatch.setattr(studies, "MAX_NAME", 1000)  # or it would not get so far
+            monkeypatch.setattr(_names, "MAX_LENGTH", 1000)  # or it would not get so far
             with pytest.raises(StorageError, match=r"^storage='postgresql\+psycopg://postgres:(\*\*\*|\$)") as raised:
                 studies.copy_study("svc", name, path, new_storage=given)
             assert "too long" in str(raised.value)

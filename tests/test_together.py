@@ -21,9 +21,9 @@ from estimators import KnownScore
 from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
-from test_processes import PATIENCE, driver, wait_until
+from processes import PATIENCE, Process, wait_until
+from test_processes import gated_search, run_gated
 
-import optuna_search
 from optuna_search import OptunaSearchCV, _engine, _lease, _owner
 from optuna_search._engine import HANDED_BACK
 from optuna_search._record import encode
@@ -63,12 +63,12 @@ def fits_in(folder):
 
 
 def run(storage, how, n):
-    """Fit a search that is described in JSON in so many processes at once, and print what each of them came to."""
+    """Fit a search in so many processes at once, and print what each of them came to."""
     warnings.simplefilter("error")
-    for _ in range(int(n) - 1):
+    for _ in range(n - 1):
         if not os.fork():
             break
-    print(what_comes_of(made(storage, **json.loads(how))) + "\n", end="", flush=True)
+    print(what_comes_of(made(storage, **how)) + "\n", end="", flush=True)
     with contextlib.suppress(ChildProcessError):
         while True:
             assert os.wait()[1] == 0
@@ -81,32 +81,13 @@ def what_comes_of(search):
     return json.dumps([fitted.best_score_, fitted.best_index_.item(), fitted.n_trials_, params, rows])
 
 
-@contextlib.contextmanager
 def at_work(folder, storage, how, n=1, seconds=0.02):
-    """A process, or several that one forked before it opened anything, that run a search."""
-    places = [str(Path(optuna_search.__file__).parents[1]), str(Path(__file__).parent)]
-    process = subprocess.Popen(
-        [
-            sys.executable, "-c", "import sys, test_together; test_together.run(*sys.argv[1:])",
-            str(storage), json.dumps(how), str(n),
-        ],
-        env=os.environ
-        | {"PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"}
-        | {"FOLDER_OF_FITS": str(folder), "SECONDS_OF_FITS": str(seconds)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=PATIENCE)
+    """A process, or several that one forks before it opens anything, that run a search."""
+    return Process(run, storage, how, n, FOLDER_OF_FITS=str(folder), SECONDS_OF_FITS=str(seconds))
 
 
 def results_of(process):
-    printed, complaints = process.communicate(timeout=2 * PATIENCE)
-    assert process.returncode == 0, complaints
-    return [json.loads(line) for line in printed.splitlines()]
+    return [json.loads(line) for line in process.output().splitlines()]
 
 
 def trials_of(storage, study_name="s"):
@@ -167,7 +148,7 @@ def test_what_a_killed_one_leaves_behind_is_taken_over(shared, tmp_path):
         at_work(tmp_path, shared, {"n_trials": 20}) as survivor,
     ):
         wait_until(lambda: fits_in(tmp_path / "victim") and fits_in(tmp_path), "both to be at it")
-        victim.kill()
+        victim.send(signal.SIGKILL)
         ((_, _, n_trials, *_),) = results_of(survivor)
     assert n_trials == 20
     states = Counter(trial.state for trial in trials_of(shared))
@@ -183,7 +164,7 @@ def test_a_grid_that_a_killed_one_left_open_is_whole_in_the_end(tmp_path):
         wait_until(lambda: fits_in(tmp_path / "victim"), "one cell to be in the air")
         with at_work(tmp_path, storage, how) as survivor:
             wait_until(lambda: fits_in(tmp_path) == 22, "all others to be done")
-            victim.kill()
+            victim.send(signal.SIGKILL)
             (result,) = results_of(survivor)
     assert sorted(json.dumps(row, sort_keys=True) for row in result[3]) == sorted(
         json.dumps({"peak": repr(peak), "x": repr(x)}) for peak, x in itertools.product(GRID["peak"], GRID["x"])
@@ -436,13 +417,11 @@ def test_a_roster_counts_what_is_alive():
 @pytest.mark.slow
 def test_a_driver_that_is_killed_leaves_nothing_that_is_waited_for(tmp_path):
     storage = tmp_path / "s.db"
-    with driver("run_gated", tmp_path, storage, 1) as process:
+    with Process(run_gated, tmp_path, storage, 1) as process:
         wait_until(lambda: len(list(tmp_path.glob("waiting-*"))) >= 1, "a fit at the gate")
-        process.kill()
-        process.wait(PATIENCE)
+        process.send(signal.SIGKILL)
+        process.wait()
     before = time.monotonic()
-    from test_processes import gated_search
-
     (tmp_path / "gate").unlink()
     fitted = gated_search(tmp_path, storage, 1).set_params(refit=False, callbacks=None).fit(X, Y)
     assert fitted.n_trials_ == 10

@@ -6,15 +6,13 @@ import functools
 import json
 import math
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from processes import in_another_process
 from sklearn.base import BaseEstimator
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import LogisticRegression
@@ -406,11 +404,8 @@ def battery():
 
 def test_tokens_are_the_same_in_every_process():
     code = "import json, test_tokens; print(json.dumps(test_tokens.battery()))"
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path}
-    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(ran.stdout) == battery()
+    assert json.loads(in_another_process(code, PYTHONHASHSEED=seed)) == battery()
 
 
 # --- the code of functions --------------------------------------------------------------------------------------------
