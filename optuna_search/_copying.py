@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_search._compat import quiet_optuna, storage_id, trial_number, uncached
 from optuna_search._database import already_there, study_names
-from optuna_search._record import CLAIM, FAILURE, RECORD
+from optuna_search._record import CLAIM, FAILURE, RECORD, value_of
 from optuna_search._references import Ids, translated
 from optuna_search._store import ABANDONED
 from optuna_search.exceptions import StorageError
@@ -74,9 +74,9 @@ def _landed(trial: FrozenTrial) -> FrozenTrial:
     landed = copy.copy(trial)
     # When it ended nobody knows; a date that another try would also give.
     landed.datetime_complete = trial.datetime_start
-    value = trial.user_attrs[RECORD].get("value") if RECORD in trial.user_attrs else None
+    value = value_of(trial) if RECORD in trial.user_attrs else None
     landed.state = TrialState.FAIL if value is None else TrialState.COMPLETE
-    landed.values = None if value is None else [float(value)]
+    landed.values = None if value is None else [value]
     if RECORD not in trial.user_attrs:
         attrs = {key: one for key, one in trial.user_attrs.items() if key != CLAIM}
         landed.user_attrs = attrs | {FAILURE: ABANDONED}

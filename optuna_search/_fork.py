@@ -9,6 +9,7 @@ writer gone, goes on after the last trial that came over; the parent is only eve
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +20,9 @@ from optuna.trial import FrozenTrial
 from sklearn.base import clone
 
 from optuna_search import _owner, _record
+from optuna_search._beyond import beyond
 from optuna_search._fingerprint import changed_code, describe_estimator, differences
-from optuna_search._forkreport import Carried, Dropped, Filled, ForkReport, Retried
+from optuna_search._forkreport import Carried, Dropped, Filled, ForkReport, Probed, Retried
 from optuna_search._lease import Patience
 from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, WRITER, Record
 from optuna_search._space import AnySpace, Candidate, parse
@@ -40,8 +42,8 @@ from optuna_search._tokens import plain
 from optuna_search._transfer import Misfit, Model, Transfer, check_shared, kept_params, model_of, replaced
 from optuna_search.exceptions import InvalidRequestError, StudyMismatchError
 
-#: So many of the parent's best points are tried first where its scores mean nothing.
-RETRIED = 10
+#: No more points than so many are tried first.
+FIRST = 10
 #: What scores depend on beside the estimator and the space.
 MEASURED = ("X", "y", "metadata", "splits", "scoring", "error_score", "objective")
 #: How long to wait before looking again whether another process has carried everything over.
@@ -119,7 +121,7 @@ def forked(search: Any, parent: Parent, new_space: Any, study_name: str | None, 
 # --- before there is a study ----------------------------------------------------------------------------------------
 
 
-def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace) -> Plan:
+def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace, *, probes: bool) -> Plan:
     """Return what will come over, without a change to anything.
 
     Parameters
@@ -128,6 +130,8 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace) -> 
         Of the fork.
     estimator, space
         Of the fork.
+    probes : bool
+        Whether to look first where the parent could not; whoever goes through all cells gets there anyway.
 
     Raises
     ------
@@ -164,6 +168,7 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace) -> 
         ),
         tuple(dropped),
         () if carried else tuple(_best(transfer, kept, models)),
+        tuple(_probed(space, carried)) if probes else (),
         tuple(reasons),
     )
     return Plan(report, carried, mark)
@@ -220,9 +225,22 @@ def _best(transfer: Transfer, kept: Sequence[Kept], models: Sequence[Model]) -> 
             candidate = transfer.nearest(model)
         except Misfit:
             continue
-        if candidate.key not in seen and len(seen) < RETRIED:
+        if candidate.key not in seen and len(seen) < FIRST:
             seen.add(candidate.key)
             yield Retried(k.trial.number, _readable(candidate.kept), candidate.point)
+
+
+def _probed(space: AnySpace, carried: Sequence[tuple[Kept, Model, Candidate]]) -> Iterator[Probed]:
+    """Yield points in the part of the new space that the parent could not reach."""
+    scored = [(k, candidate) for k, _, candidate in carried if k.trial.value is not None]
+    if scored:
+        best, candidate = max(scored, key=lambda pair: _value(pair[0]))
+        found = beyond(candidate.point, candidate.distributions, best.trial.distributions)
+        for point in itertools.islice(found, FIRST):
+            with contextlib.suppress(KeyError, ValueError):  # with a new choice, a function may ask for more
+                kept = space.candidate(point).kept
+                changed = {name: value for name, value in kept.items() if value != candidate.kept.get(name)}
+                yield Probed(_readable(changed), point)
 
 
 def _readable(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,8 +254,9 @@ def _value(kept: Kept) -> float:
 
 
 def fork(
-    parent: Parent, storage: BaseStorage, study_name: str, header: Header, estimator: Any, space: AnySpace
-) -> tuple[Store, ForkReport]:
+    parent: Parent, storage: BaseStorage, study_name: str, header: Header, estimator: Any, space: AnySpace, *,
+    probes: bool,
+) -> tuple[Store, ForkReport]:  # fmt: skip
     """Open the study of a fork, made and filled if it is not there, and return it and what came over.
 
     Raises
@@ -251,7 +270,7 @@ def fork(
     if there is not None and (report := report_of(there)) is not None:
         check_same(study_name, there.header(), header)
         return there, report
-    plan = plan_of(parent, header, estimator, space)
+    plan = plan_of(parent, header, estimator, space, probes=probes)
     store, is_new = create_or_continue(storage, study_name, header)
     return store, carry_over(store, plan, is_new=is_new)
 

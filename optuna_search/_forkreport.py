@@ -57,6 +57,16 @@ class Retried:
 
 
 @dataclass(frozen=True)
+class Probed:
+    """A value that the parent could not try, to be tried first with all others of its best trial."""
+
+    #: That value, by its parameter.
+    params: Mapping[str, Any]
+    #: What Optuna stores of it.
+    point: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class ForkReport:
     """What came over from a parent; it prints as a table.
 
@@ -69,6 +79,9 @@ class ForkReport:
         new; trials that are no points of the new space, each with the parameter and the value that did not
         fit; and points that are tried first, because scores of the parent mean nothing here. Each entry has
         its `trial_number` in the parent.
+    probed : tuple
+        Points that are tried first because a range is wider now, or a choice new: the parent's best, with values
+        that the parent could not try.
     reasons : tuple of str
         Why scores of the parent mean nothing here, if so: a line for each difference.
     """
@@ -78,6 +91,7 @@ class ForkReport:
     filled: tuple[Filled, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     retried: tuple[Retried, ...] = ()
+    probed: tuple[Probed, ...] = ()
     reasons: tuple[str, ...] = ()
 
     def encode(self) -> dict[str, Any]:
@@ -87,6 +101,7 @@ class ForkReport:
             "filled": [[one.trial_number, one.params] for one in self.filled],
             "dropped": [[one.trial_number, one.parameter, one.value] for one in self.dropped],
             "retried": [[one.trial_number, one.params, one.point] for one in self.retried],
+            "probed": [[one.params, one.point] for one in self.probed],
             "reasons": list(self.reasons),
         }
 
@@ -99,8 +114,14 @@ class ForkReport:
             tuple(Filled(*one) for one in encoded["filled"]),
             tuple(Dropped(*one) for one in encoded["dropped"]),
             tuple(Retried(*one) for one in encoded["retried"]),
+            tuple(Probed(*one) for one in encoded["probed"]),
             tuple(encoded["reasons"]),
         )
+
+    @property
+    def first(self) -> list[Mapping[str, Any]]:
+        """The points that are tried first, as Optuna stores them."""
+        return [one.point for one in self.retried] + [one.point for one in self.probed]
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         filled = Counter(name for one in self.filled for name in one.params)
@@ -109,6 +130,7 @@ class ForkReport:
             ("filled", len(self.filled), _counts(filled)),
             ("dropped", len(self.dropped), _misfits(self.dropped)),
             ("retried", len(self.retried), "; ".join(self.reasons)),
+            ("probed", len(self.probed), ", ".join(_listed(one.params) for one in self.probed)),
         ]
         header = [f"from {shortened(self.parent, MAX_WIDTH)}", "trials", ""]
         return header, [[what, str(n), shortened(why, MAX_WIDTH) if n else ""] for what, n, why in rows]
@@ -138,3 +160,9 @@ def _misfits(dropped: Sequence[Dropped]) -> str:
 
 def _counts(counter: Counter[str]) -> str:
     return ", ".join(f"{name} ({n})" if n > 1 else name for name, n in counter.most_common(5))
+
+
+def _listed(params: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in params.items()
+    )

@@ -147,6 +147,12 @@ def is_alive(trial: FrozenTrial) -> bool:
     return not trial.state.is_finished() or counts(trial)
 
 
+def value_of(trial: FrozenTrial) -> float | None:
+    """Return the value that the record of a trial has, where its end is not written yet; None if it failed."""
+    value = trial.user_attrs[RECORD].get("value")
+    return None if value is None else float(value)
+
+
 def measured_here(trial: FrozenTrial) -> bool:
     """Whether a trial was measured in its own study, and so counts for the budget of that one."""
     return ORIGIN not in trial.user_attrs

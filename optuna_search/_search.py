@@ -183,7 +183,8 @@ class OptunaSearchCV(BaseSearchCV):
     n_trials_ : int
         Trials of the study that count: complete, or failed by their estimator, and measured here.
     fork_report_ : ForkReport
-        What came over from the parent: ``carried``, ``filled``, ``dropped``, ``retried``; it prints as a table.
+        What came over from the parent: ``carried``, ``filled``, ``dropped``, ``retried``, and what is tried first
+        where the parent could not look, ``probed``; it prints as a table.
         Only for a fork.
 
     Raises
@@ -386,7 +387,9 @@ class OptunaSearchCV(BaseSearchCV):
             store, _ = create_or_continue(open_storage(self.storage), name, header)
             check_whole(store)
         else:
-            store, _ = fork(parent, open_storage(self.storage), name, header, self.estimator, space)
+            is_sampled = _request.order_of(self, space) is None
+            storage = open_storage(self.storage)
+            store, _ = fork(parent, storage, name, header, self.estimator, space, probes=is_sampled)
         self._note_report(store)
         warn_of_foreign_trials(store)
         return store
@@ -401,8 +404,8 @@ class OptunaSearchCV(BaseSearchCV):
         trials = store.trials()
         carried = [candidate_of(trial, space).key for trial in trials if not measured_here(trial)]
         budget = _request.budget_of(self, space, started, n_known=len(set(carried)))
-        retried = self.fork_report_.retried if hasattr(self, "fork_report_") else ()
-        first = [*_request.initial_points(self, space), *(one.point for one in retried)]
+        of_fork = self.fork_report_.first if hasattr(self, "fork_report_") else []
+        first = [*_request.initial_points(self, space), *of_fork]
         n_in_all = None if budget.n_trials is None else budget.n_trials + len(carried)
         proposals = _request.proposals_of(self, space, n_in_all, len(trials), first)
         n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits

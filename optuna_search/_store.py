@@ -192,9 +192,8 @@ class Store:
         if RECORD not in trial.user_attrs:
             self.release(storage_id(trial), ABANDONED)
             return
-        value = trial.user_attrs[RECORD].get("value")
         with contextlib.suppress(UpdateFinishedTrialError):
-            self._end(storage_id(trial), None if value is None else float(value))
+            self._end(storage_id(trial), _record.value_of(trial))
 
     # --- all trials ---
 

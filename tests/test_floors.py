@@ -12,7 +12,8 @@ PACKAGE = Path(optuna_search.__file__).parent
 FLOORS = [
     ["_compat"],
     ["exceptions"],
-    ["_tokens", "_url", "_owner", "_signals", "_tables", "_references", "_roster", "_hints", "_names", "_json"],
+    ["_tokens", "_url", "_owner", "_signals", "_tables", "_references", "_roster"],
+    ["_hints", "_names", "_json", "_beyond"],
     ["_dimensions", "_record", "_fingerprint", "_samplers", "_forkreport"],
     ["_database", "_sqlite"],
     ["_space", "_storage", "_evaluate", "_results"],

@@ -30,7 +30,8 @@ from test_processes import WRITES
 from test_together import at_work, results_of, trials_of
 
 from optuna_search import OptunaSearchCV, named, studies
-from optuna_search._fork import RETRIED
+from optuna_search._beyond import beyond
+from optuna_search._fork import FIRST
 from optuna_search._store import Store
 from optuna_search.exceptions import InvalidRequestError, SpaceError, StorageError, StudyMismatchError, VersionWarning
 
@@ -332,8 +333,9 @@ def test_the_sampler_knows_them():
             return super().sample_independent(study, trial, name, distribution)
 
     before = parent({"x": FloatDistribution(1, 4)}, n_trials=4)
-    forked({"x": FloatDistribution(1, 9)}, before, sampler=Looking(seed=0))
-    assert Looking.seen == [(t.params["x"], t.value) for t in before.study_.trials]
+    after = forked({"x": FloatDistribution(1, 9)}, before, sampler=Looking(seed=0), n_trials=4)
+    known = [(t.params["x"], t.value) for t in after.study_.trials[:-1]]
+    assert Looking.seen == known and known[:4] == [(t.params["x"], t.value) for t in before.study_.trials]
 
 
 def test_a_known_candidate_is_not_fitted_again():
@@ -379,8 +381,8 @@ def test_where_scores_mean_nothing_the_best_points_are_tried_first(what, change,
 def test_no_more_than_ten_points_are_tried_first_and_each_once(tmp_path):
     before = parent({"x": FloatDistribution(0, 6)}, n_trials=15)
     after = before.fork({}, n_trials=12, storage=tmp_path / "s.db", study_name="s").fit(X + 1, Y)
-    best = [one.params["x"] for one in before.top_n_(RETRIED)]
-    assert [p["x"] for p in after.cv_results_["params"]][:RETRIED] == best
+    best = [one.params["x"] for one in before.top_n_(FIRST)]
+    assert [p["x"] for p in after.cv_results_["params"]][:FIRST] == best
     again = before.fork({}, n_trials=14, storage=tmp_path / "s.db", study_name="s").fit(X + 1, Y)
     assert len({p["x"] for p in again.cv_results_["params"]}) == 14
     assert again.fork_report_ == after.fork_report_
@@ -411,13 +413,82 @@ def test_the_report_counts_lists_and_prints_as_a_short_table():
     assert {(one.parameter, one.value) for one in report.dropped} == {("choice", "a"), ("x", 4)}
     assert report.retried == ()
     lines = repr(report).splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert [line.split()[:2] for line in lines[2:]] == [
-        ["carried", "3"], ["filled", "3"], ["dropped", "5"], ["retried", "0"],
+        ["carried", "3"], ["filled", "3"], ["dropped", "5"], ["retried", "0"], ["probed", "2"],
     ]  # fmt: skip
-    assert "choice=a (4)" in lines[4]
+    assert "choice=a (4)" in lines[4] and "x=10" in lines[6]
     assert "<table>" in report._repr_html_() and "<c>" not in report._repr_html_()
     assert type(report).decode("p", json.loads(json.dumps(report.encode()))).encode() == report.encode()
+
+
+@pytest.mark.parametrize(
+    ("best", "old", "new", "expected"),
+    [
+        (9.5, (0, 10), (0, 50), [20, 30, 40]),
+        (0.5, (0, 10), (-30, 10), [-7.5, -15, -22.5]),
+        (9.5, (0, 10), (-30, 10), []),
+        (9.5, (0, 10), (0, 10), []),
+        (9.5, (0, 10), (0, 5), []),
+    ],
+    ids=["above", "below", "at the other end", "the same", "narrower"],
+)
+def test_beyond_the_end_that_the_best_value_is_nearer_to_there_are_points_to_try(best, old, new, expected):
+    found = beyond({"x": best, "choice": "a"}, {"x": FloatDistribution(*new)}, {"x": FloatDistribution(*old)})
+    assert [(point["x"], point["choice"]) for point in found] == [(value, "a") for value in expected]
+
+
+def test_those_points_are_whole_stepped_and_logarithmic_as_the_new_range_is():
+    def found(best, old, new):
+        return [point["x"] for point in beyond({"x": best}, {"x": new}, {"x": old})]
+
+    assert found(8, IntDistribution(1, 8), IntDistribution(1, 9)) == [8, 9]
+    assert found(8, IntDistribution(1, 8), IntDistribution(0, 40, step=10)) == [20, 30]
+    assert found(10.0, FloatDistribution(1, 10), FloatDistribution(1, 1e5, log=True)) == [1e2, 1e3, 1e4]
+    assert found(0.0, FloatDistribution(0, 1), FloatDistribution(1e-3, 1, log=True)) == []
+    assert found(1.0, FloatDistribution(0, 1), CategoricalDistribution(["a"])) == []
+    assert found("a", CategoricalDistribution(["a", "b"]), CategoricalDistribution(["c", "a", "d"])) == ["c", "d"]
+
+
+def own_params(search):
+    """The parameters of the trials that did not come over."""
+    rows = zip(search.cv_results_["params"], search.cv_results_["trial_origin"], strict=True)
+    return [params for params, origin in rows if origin is None]
+
+
+def test_where_the_parent_could_not_look_the_fork_looks_first(tmp_path):
+    space = {"x": FloatDistribution(0, 2.5), "choice": ["a", StandardScaler()]}
+    before = parent(space, n_trials=10, storage=tmp_path / "s.db")  # the best x is 3
+    assert before.best_params_["x"] > 1.25
+    wider = {"x": FloatDistribution(0, 10.5), "choice": ["a", StandardScaler(), MinMaxScaler()]}
+    after = forked(wider, before, n_trials=5, study_name="w")
+    assert [dict(one.params) for one in after.fork_report_.probed] == [
+        {"choice": "MinMaxScaler()"}, {"x": 4.5}, {"x": 6.5}, {"x": 8.5},
+    ]  # fmt: skip
+    own = own_params(after)
+    assert isinstance(own[0]["choice"], MinMaxScaler) and own[0]["x"] == before.best_params_["x"]
+    assert [params["x"] for params in own[1:4]] == [4.5, 6.5, 8.5]
+    assert {str(params["choice"]) for params in own[1:4]} == {str(before.best_params_["choice"])}
+    again = forked(wider, before, n_trials=7, study_name="w")
+    assert again.fork_report_ == after.fork_report_ and own_params(again)[:5] == own_params(after)
+
+
+def test_where_all_is_tried_or_a_function_asks_for_more_there_is_nothing_to_look_for_first():
+    assert forked({"x": [1, 2, 9]}, n_trials=None).fork_report_.probed == ()
+    assert forked({"x": [1, 9, 2, 3]}, n_trials=2).fork_report_.probed[0].params == {"x": 9}
+    assert forked({"x": [1, 2]}, n_trials=1).fork_report_.probed == ()
+
+    def kinds(*names):
+        def space(trial):
+            if trial.suggest_categorical("kind", names) == "one":
+                return {"x": trial.suggest_int("x", 1, 3)}
+            return {"x": 2, "peak": trial.suggest_float("peak", 5, 10)}
+
+        return space
+
+    after = forked(kinds("one", "two"), parent(kinds("one"), n_trials=3), n_trials=4)
+    assert len(after.fork_report_.carried) == 3 and after.fork_report_.probed == ()
+    assert after.n_trials_ == 4
 
 
 def test_only_a_fork_has_a_report():

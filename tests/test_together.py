@@ -172,7 +172,7 @@ def test_a_grid_that_a_killed_one_left_open_is_whole_in_the_end(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("repetition", range(2))
+@pytest.mark.parametrize("repetition", range(4))
 def test_eight_may_make_a_study_in_an_empty_storage_together(shared, repetition, tmp_path):
     with at_work(tmp_path, shared, {"n_trials": 1}, 8, seconds=0.0) as processes:
         assert len({json.dumps(one) for one in results_of(processes)}) == 1
