@@ -72,6 +72,8 @@ def _answered(given: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # so it comes out of a class that is being imported
+            return 130
         from optuna_search._job import UserCodeError, fault_of
 
         fault = fault_of(error)

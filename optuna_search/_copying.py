@@ -24,7 +24,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_search._compat import quiet_optuna, storage_id, trial_number, uncached
 from optuna_search._database import already_there, study_names
-from optuna_search._record import CLAIM, FAILURE, RECORD, value_of
+from optuna_search._lease import send_away
+from optuna_search._record import CLAIM, FAILURE, RECORD, WORKER, value_of
 from optuna_search._references import Ids, translated
 from optuna_search._store import ABANDONED
 from optuna_search.exceptions import StorageError
@@ -63,7 +64,7 @@ def snapshot(storage: BaseStorage, study_name: str) -> Snapshot:
         [_landed(trial) for trial in trials],
         # Some storages give what they hold themselves.
         dict(storage.get_study_user_attrs(study_id)),
-        dict(storage.get_study_system_attrs(study_id)),
+        {key: one for key, one in storage.get_study_system_attrs(study_id).items() if not key.startswith(WORKER)},
     )
 
 
@@ -180,11 +181,15 @@ def delete_original(original: Snapshot, source: BaseStorage, study_name: str, co
     if may_be_itself and _is_same_place(source, copied.storage):
         raise StorageError(f"{study_name!r} is in that storage already, under that name.")
     if not force and not is_same(snapshot(source, study_name), original):
+        if not copied.was_begun:
+            with quiet_optuna():
+                copied.storage.delete_study(copied.study_id)
         raise StorageError(
-            f"Another process wrote to the study {study_name!r} while it was copied; it is as it was, and beside it is "
-            "a copy that may lack something. Delete the copy, and try again when nobody works on the study."
+            f"Another process wrote to the study {study_name!r} while it was copied; it is as it was. Try again when "
+            "nobody works on it."
         )
     with quiet_optuna():
+        send_away(source, original.study_id)
         source.delete_study(original.study_id)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from optuna.storages import BaseStorage
 
 from optuna_search._compat import relational, renamed
+from optuna_search._record import RECORD, RETIRED
 from optuna_search.exceptions import StorageError
 
 
@@ -21,6 +22,26 @@ def study_names(storage: BaseStorage) -> list[str]:
     with database.engine.connect() as connection:
         rows = connection.execute(sqlalchemy.text("SELECT study_name FROM studies ORDER BY study_id"))
         return [str(name) for (name,) in rows]
+
+
+def is_there(storage: BaseStorage, study_id: int, identity: str) -> bool:
+    """Whether a study is the one with this identity, and is not about to be deleted.
+
+    SQLite gives the ids of what was deleted to what is made next, so a study and its trials may have become others
+    under the ids that a process knows. No other storage does that; it is not asked.
+    """
+    database = relational(storage)
+    if database is None or database.engine.dialect.name != "sqlite":
+        return True
+    import sqlalchemy
+
+    query = (
+        "SELECT instr(value_json, :identity) FROM study_user_attributes WHERE study_id = :id AND key = :record"
+        " AND NOT EXISTS (SELECT 1 FROM study_system_attributes WHERE study_id = :id AND key = :retired)"
+    )
+    with database.engine.connect() as connection:
+        given = {"identity": identity, "id": study_id, "record": RECORD, "retired": RETIRED}
+        return bool(connection.execute(sqlalchemy.text(query), given).scalar())
 
 
 def rename_in_place(storage: BaseStorage, study_id: int, new_name: str) -> bool:

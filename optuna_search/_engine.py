@@ -38,7 +38,7 @@ from optuna_search._signals import undisturbed
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._store import Kept, Store, candidate_of, kept_of
 from optuna_search._workers import Workers
-from optuna_search.exceptions import LateResultWarning
+from optuna_search.exceptions import LateResultWarning, SpaceError
 
 #: Seconds that a task should take: folds that are much faster travel together, or sending them costs more than they do.
 TASK_SECONDS = 0.05
@@ -166,7 +166,12 @@ class Engine:
             if key is not None:
                 self.proposals.finished(trial.number, trial.value)
             else:
-                key = candidate_of(trial, self.space).key
+                try:
+                    key = candidate_of(trial, self.space).key
+                except SpaceError:
+                    if trial.state.is_finished():
+                        raise
+                    continue  # whoever began it is about to notice that this is another study than it was
                 self._roster.enter(trial.number, key, self.n_splits, counts=measured_here(trial))
                 self.proposals.observe(trial, key)
             if trial.state.is_finished():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,12 +36,13 @@ from optuna_search._store import (
     check_same,
     create_or_continue,
     existing,
+    name_of,
     open_existing,
     warn_of_versions,
 )
 from optuna_search._tokens import plain
 from optuna_search._transfer import Misfit, Model, Transfer, check_shared, kept_params, model_of, replaced
-from optuna_search.exceptions import InvalidRequestError, StudyMismatchError
+from optuna_search.exceptions import InvalidRequestError, OptunaSearchError, OptunaSearchWarning, StudyMismatchError
 
 #: No more points than so many are tried first.
 FIRST = 10
@@ -142,10 +144,10 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace, *, 
     InvalidRequestError
         If the spaces have no parameter in common.
     """
-    store = open_existing(open_storage(parent.storage, to_read=True), parent.study_name, "fork_of")
+    store = _opened(parent)
     old = store.header()
     old_estimator = estimator if parent.estimator is None else parent.estimator
-    reasons = _reasons(parent.study_name, old["fingerprint"], header.fingerprint, old_estimator)
+    reasons = _reasons(store.study.study_name, old["fingerprint"], header.fingerprint, old_estimator)
     named = _named(old["fingerprint"]["space"])
     old_space = None if parent.param_distributions is None else parse(parent.param_distributions)
     kept = store.kept()
@@ -154,12 +156,13 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace, *, 
     ]
     check_shared(space, models)
     transfer = Transfer(old_estimator, estimator, space, "code" in old["fingerprint"]["space"], named)
-    mark = {"study": parent.study_name, "id": old.get("id")}
+    name = store.study.study_name
+    mark = {"study": name, "id": old.get("id")}
     carried, dropped = ([], []) if reasons else _sorted_out(transfer, kept, models)
     if carried:
-        warn_of_versions(parent.study_name, old, header)
+        warn_of_versions(name, old, header)
     report = ForkReport(
-        parent.study_name,
+        name,
         tuple(Carried(k.trial.number, _readable(kept_params(model, point))) for k, model, point in carried),
         tuple(
             Filled(k.trial.number, _readable(filled))
@@ -174,6 +177,15 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace, *, 
     return Plan(report, carried, mark)
 
 
+def _opened(parent: Parent) -> Store:
+    """Open a parent, whatever its name is now."""
+    storage = open_storage(parent.storage, to_read=True)
+    named = existing(storage, parent.study_name)
+    if parent.identity is None or (named is not None and _is_itself(named, parent)):
+        return named or open_existing(storage, parent.study_name, "fork_of")
+    return open_existing(storage, name_of(storage, parent.identity) or parent.study_name, "fork_of")
+
+
 def _reasons(name: str, old: Mapping[str, Any], new: Mapping[str, Any], old_estimator: Any) -> list[str]:
     """Return why scores of a parent mean nothing here, a line each; none if they mean the same."""
     described = describe_estimator(old_estimator)
@@ -182,7 +194,11 @@ def _reasons(name: str, old: Mapping[str, Any], new: Mapping[str, Any], old_esti
     given = {part: new[part] for part in MEASURED} | {"estimator": {n: described.get(n) for n in old["estimator"]}}
     found = list(differences(was, given))
     code = changed_code(was, given)
-    if code or {described["class"], new["estimator"]["class"]} != {old["estimator"]["class"]}:
+    kind = old["estimator"]["class"]
+    others = [one for one in (new["estimator"]["class"], described["class"]) if one != kind]
+    if others:
+        found.append(f"estimator: the study has {kind}, given is {others[0]}")
+    if code or others:
         what = f"other code of {', '.join(code)}" if code else "another kind of estimator"
         advice = (
             "Give changed code a name of its own, and the parent's best points are tried with it."
@@ -265,14 +281,38 @@ def fork(
         If it cannot be made of this parent, before anything is written.
     """
     there = existing(storage, study_name)
+    if there is not None and (report := report_of(there)) is not None and not _is_itself(there, parent):
+        check_same(study_name, there.header(), header)
+        _warn_of_another_parent(there, report, parent, header, estimator, space)
+        return there, report
     if there is not None:
         check_is_fork(there, parent)
-    if there is not None and (report := report_of(there)) is not None:
-        check_same(study_name, there.header(), header)
-        return there, report
     plan = plan_of(parent, header, estimator, space, probes=probes)
     store, is_new = create_or_continue(storage, study_name, header)
     return store, carry_over(store, plan, is_new=is_new)
+
+
+def _warn_of_another_parent(
+    store: Store, report: ForkReport, parent: Parent, header: Header, estimator: Any, space: AnySpace
+) -> None:
+    """Tell where a fork that goes on has taken over something else than it would from the parent that is given.
+
+    A script that is run again may well have made its parent again, with the same trials. Whatever came over was
+    measured on the same, and a fork needs no parent any more.
+    """
+    try:
+        if _is_of(_mark_of(store), parent):
+            return
+        other = plan_of(parent, header, estimator, space, probes=False).report
+    except OptunaSearchError:
+        return
+    if other.carried != report.carried:
+        warnings.warn(
+            f"study_name={store.study.study_name!r} goes on with the {len(report.carried)} trials that came over from "
+            f"{report.parent!r}; nothing comes over from {other.parent!r}. For that, give the fork another study_name.",
+            OptunaSearchWarning,
+            stacklevel=2,
+        )
 
 
 # --- into the study -------------------------------------------------------------------------------------------------
@@ -310,7 +350,7 @@ def check_is_fork(store: Store, parent: Parent) -> None:
         If it is none.
     """
     mark, name = _mark_of(store), store.study.study_name
-    if parent.identity is not None and store.header().get("id") == parent.identity:
+    if _is_itself(store, parent):
         what = "the parent itself"
     elif not mark and store.trials():
         what = "no fork"
@@ -325,14 +365,17 @@ def check_is_fork(store: Store, parent: Parent) -> None:
     )
 
 
+def _is_itself(store: Store, parent: Parent) -> bool:
+    return parent.identity is not None and store.study_identity == parent.identity
+
+
 def _is_of(mark: Mapping[str, Any], parent: Parent) -> bool:
     """Whether the parent that a mark names is this one, whatever its name is now."""
     if parent.identity is not None:
         return bool(mark.get("id") == parent.identity)
     if mark.get("study") == parent.study_name:
         return True
-    store = open_existing(open_storage(parent.storage, to_read=True), parent.study_name, "fork_of")
-    return bool(mark.get("id") == store.header().get("id"))
+    return bool(mark.get("id") == _opened(parent).study_identity)
 
 
 def carry_over(store: Store, plan: Plan, *, is_new: bool) -> ForkReport:

@@ -130,8 +130,9 @@ class ForkReport:
             ("filled", len(self.filled), _counts(filled)),
             ("dropped", len(self.dropped), _misfits(self.dropped)),
             ("retried", len(self.retried), "; ".join(self.reasons)),
-            ("probed", len(self.probed), ", ".join(_listed(one.params) for one in self.probed)),
         ]
+        if self.probed:
+            rows.append(("probed", len(self.probed), ", ".join(_listed(one.params) for one in self.probed)))
         header = [f"from {shortened(self.parent, MAX_WIDTH)}", "trials", ""]
         return header, [[what, str(n), shortened(why, MAX_WIDTH) if n else ""] for what, n, why in rows]
 

@@ -14,17 +14,22 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from optuna.storages import InMemoryStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_search import _owner
-from optuna_search._record import CLAIM, FORK, WRITER
+from optuna_search._record import CLAIM, FORK, RETIRED, WORKER, WRITER
+from optuna_search._signals import undisturbed
 from optuna_search._store import Store
 
 #: A claim is renewed as often as this.
 RENEWAL_SECONDS = 30.0
 #: One that was not renewed for so long has run out.
 LEASE_SECONDS = 115.0
+
+
+#: Longer than a write waits for its turn when the storage is not idle.
+LAST_WRITE_SECONDS = 0.5
 
 
 class Patience:
@@ -51,13 +56,22 @@ class Patience:
         return time.monotonic() - self._since > LEASE_SECONDS
 
 
-def owners(trials: Iterable[FrozenTrial], study_attrs: Mapping[str, Any]) -> list[str]:
-    """Return who is at work on a study and not known to be dead, in words: on a trial, or to fill a fork."""
-    claims = {f"trial {t.number}": t.user_attrs.get(CLAIM) for t in trials if t.state == TrialState.RUNNING}
+def owners(trials: Iterable[FrozenTrial], study_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any]) -> list[str]:
+    """Return who is at work on a study and not known to be dead, in words: to search, on a trial, to fill a fork."""
+    claims = {name: claim for name, claim in system_attrs.items() if name.startswith(WORKER) and claim is not None}
+    claims |= {f"trial {t.number}": t.user_attrs.get(CLAIM) for t in trials if t.state == TrialState.RUNNING}
     mark = study_attrs.get(FORK)
     if isinstance(mark, Mapping) and WRITER in mark:
         claims["fork"] = mark[WRITER]
     return list(dict.fromkeys(_in_words(what, claim) for what, claim in claims.items() if not _owner.is_dead(claim)))
+
+
+def send_away(storage: BaseStorage, study_id: int) -> None:
+    """Have whoever works on a study stop before it is deleted: what is written meanwhile might outlive it."""
+    trials = storage.get_all_trials(study_id, deepcopy=False)
+    if owners(trials, storage.get_study_user_attrs(study_id), storage.get_study_system_attrs(study_id)):
+        storage.set_study_system_attr(study_id, RETIRED, None)
+        time.sleep(LAST_WRITE_SECONDS)
 
 
 def _in_words(what: str, claim: Any) -> str:
@@ -79,9 +93,15 @@ def renewed(store: Store) -> Iterator[None]:
     with _owner.at_work(store.identity):
         if isinstance(store.storage, InMemoryStorage):  # which no other process can see
             yield
-        else:
+            return
+        with undisturbed():
+            store.arrive()
+        try:
             with _renewing(store):
                 yield
+        finally:
+            with undisturbed(), contextlib.suppress(Exception):  # the storage, or the study, may be away
+                store.depart()
 
 
 @contextlib.contextmanager

@@ -35,9 +35,9 @@ class StudyEntry:
     name : str
         Its name.
     state : str
-        "running": some trial is in the air, or a fork is being filled, and whoever does that is not known to be
-        dead; "empty": there is no trial; "idle": neither; "foreign": optuna_search did not make it; "unreadable":
-        its record is damaged, or was written by a newer version.
+        "running": somebody works on it who is not known to be dead; "empty": there is no trial; "idle": neither;
+        "foreign": optuna_search did not make it; "unreadable": its record is damaged, or was written by a newer
+        version.
     trials : dict of str to int
         How many trials are "COMPLETE", "PRUNED", "FAIL" and "RUNNING".
     n_trials : int
@@ -177,13 +177,19 @@ def _read(storage: BaseStorage, name: str) -> _Read | None:
     try:
         trials = storage.get_all_trials(study_id, deepcopy=False)
         attrs = storage.get_study_user_attrs(study_id)
-        return _described(name, trials, attrs, storage.get_study_directions(study_id))
+        at_work = owners(trials, attrs, storage.get_study_system_attrs(study_id))
+        return _described(name, trials, attrs, storage.get_study_directions(study_id), is_running=bool(at_work))
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError):
         return _Read(StudyEntry(name, "unreadable", dict.fromkeys(COUNTED, 0)))
 
 
 def _described(
-    name: str, trials: Sequence[FrozenTrial], attrs: Mapping[str, Any], directions: Sequence[StudyDirection]
+    name: str,
+    trials: Sequence[FrozenTrial],
+    attrs: Mapping[str, Any],
+    directions: Sequence[StudyDirection],
+    *,
+    is_running: bool,
 ) -> _Read:
     record, state = _header(attrs, name)
     counted = Counter(trial.state.name for trial in trials)
@@ -192,7 +198,7 @@ def _described(
     here = [trial for trial in trials if _record.measured_here(trial)] or trials
     entry = StudyEntry(
         name,
-        state or ("running" if owners(trials, attrs) else "idle" if trials else "empty"),
+        state or ("running" if is_running else "idle" if trials else "empty"),
         {one: counted[one] for one in COUNTED},
         sum(_record.counts(trial) and _record.measured_here(trial) for trial in trials),
         sum(t.state == TrialState.FAIL and not _record.counts(t) for t in trials) if record else 0,

@@ -23,6 +23,10 @@ SCHEMA = 1
 RECORD = "optuna_search"
 #: The attribute of a trial that says who runs it.
 CLAIM = "optuna_search:claim"
+#: What the system attribute of a study begins with that says who is at work on it; the rest is the search.
+WORKER = "optuna_search:worker:"
+#: The one that says that nobody may be at work on it any more.
+RETIRED = f"{WORKER}none"
 #: The attribute of a trial that says in one line why it failed.
 FAILURE = "failure"
 #: The attribute of a trial that was measured in another study: where that was.

@@ -16,7 +16,7 @@ import datetime
 import time
 import uuid
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,10 +28,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _owner, _record
 from optuna_search._compat import quiet_optuna, storage_id, trial_number
-from optuna_search._database import study_names
+from optuna_search._database import is_there, study_names
 from optuna_search._fingerprint import differences
 from optuna_search._hints import did_you_mean
-from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, Record, is_alive
+from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, WORKER, Record, is_alive
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._tokens import plain, token
 from optuna_search.exceptions import ForeignTrialsWarning, SpaceError, StorageError, StudyMismatchError, VersionWarning
@@ -101,12 +101,52 @@ class Store:
         self.storage = storage
         self.study = optuna.Study(study_name=study_name, storage=storage)
         self.study_id = storage.get_study_id_from_name(study_name)
+        record = storage.get_study_user_attrs(self.study_id).get(RECORD)
+        #: What the study is known by, whatever its name and its id in the storage; None for one of another tool.
+        self.study_identity = record.get("id") if isinstance(record, Mapping) else None
         #: What tells this use of the study from all others, of this process too.
         self.identity = uuid.uuid4().hex
         #: The claims of our trials in the air, by the id of the trial in the storage.
         self.claims: dict[int, dict[str, Any]] = {}
         #: What each trial of ours tries, by its number.
         self.ours: dict[int, dict[str, Any]] = {}
+
+    # --- the study ---
+
+    def arrive(self) -> None:
+        """Write that a search is at work on the study, also between two trials."""
+        self._write_worker(_owner.claim(self.identity))
+
+    def depart(self) -> None:
+        """Write that it is not any more."""
+        self._write_worker(None)
+
+    def _write_worker(self, claim: Mapping[str, Any] | None) -> None:
+        with self._unless_it_is_gone():
+            self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.identity}", claim)
+
+    @contextlib.contextmanager
+    def _unless_it_is_gone(self) -> Iterator[None]:
+        """Make sure that what is read or written is this study, and not what has its id after it was deleted.
+
+        Raises
+        ------
+        StorageError
+            If somebody has deleted it.
+        """
+        if self._is_there():
+            with contextlib.suppress(KeyError):  # so a storage says that it knows no such study or trial
+                yield
+                return
+        raise self._gone()
+
+    def _is_there(self) -> bool:
+        identity = self.study_identity
+        return identity is None or is_there(self.storage, self.study_id, identity)
+
+    @staticmethod
+    def _gone() -> StorageError:
+        return StorageError("The study was deleted while this search was at work on it; nothing more is written.")
 
     # --- one trial ---
 
@@ -119,8 +159,12 @@ class Store:
             distributions=candidate.distributions,
             user_attrs={CLAIM: claim},
         )
-        trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
-        number = trial_number(self.storage, trial_id)
+        with self._unless_it_is_gone():
+            trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
+            number = trial_number(self.storage, trial_id)
+        if not self._is_there():  # it was deleted while the write waited for its turn
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+            raise self._gone()
         self.claims[trial_id] = claim
         self.ours[number] = candidate.params
         return trial_id, number
@@ -131,7 +175,8 @@ class Store:
 
     def renew(self, trial_id: int, times: int) -> None:
         """Write that the owner of a trial in the air still lives, for the so-and-so-many-th time."""
-        self.storage.set_trial_user_attr(trial_id, CLAIM, self.claims[trial_id] | {"renewed": times})
+        with self._unless_it_is_gone():
+            self.storage.set_trial_user_attr(trial_id, CLAIM, self.claims[trial_id] | {"renewed": times})
 
     def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> bool:
         """Write the record and the end of a trial: complete with its value, or failed with its reason.
@@ -142,15 +187,16 @@ class Store:
             False if somebody took its owner for dead and gave it up meanwhile.
         """
         self.claims.pop(trial_id, None)
-        try:
-            if failure is not None:
-                self.storage.set_trial_user_attr(trial_id, FAILURE, failure)
-            # The record goes last before the state: whoever finds it on the running trial of a dead owner knows all.
-            self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record, value))
-            self._end(trial_id, value)
-        except UpdateFinishedTrialError:
-            # Somebody may have given it the very end that it was about to get.
-            return _record.counts(self.storage.get_trial(trial_id))
+        with self._unless_it_is_gone():
+            try:
+                if failure is not None:
+                    self.storage.set_trial_user_attr(trial_id, FAILURE, failure)
+                # The record is the last before the state: whoever finds it on the trial of a dead owner knows all.
+                self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record, value))
+                self._end(trial_id, value)
+            except UpdateFinishedTrialError:
+                # Somebody may have given it the very end that it was about to get.
+                return _record.counts(self.storage.get_trial(trial_id))
         return True
 
     def _end(self, trial_id: int, value: float | None) -> None:
@@ -180,7 +226,7 @@ class Store:
         """Give up a trial that did not come to its end: it has no record and does not count."""
         self.claims.pop(trial_id, None)
         # Two drivers may find the same dead owner; the second one has nothing left to do.
-        with contextlib.suppress(UpdateFinishedTrialError):
+        with contextlib.suppress(UpdateFinishedTrialError), self._unless_it_is_gone():
             self.storage.set_trial_user_attr(trial_id, FAILURE, reason)
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
 
@@ -199,7 +245,8 @@ class Store:
 
     def trials(self) -> list[FrozenTrial]:
         """Return every trial of the study, whatever its state and whoever made it."""
-        return self.storage.get_all_trials(self.study_id, deepcopy=False)
+        with self._unless_it_is_gone():
+            return self.storage.get_all_trials(self.study_id, deepcopy=False)
 
     def kept(self) -> list[Kept]:
         """Return every finished trial that counts, in trial order."""
@@ -268,6 +315,7 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
         except DuplicatedStudyError:
             store = Store(storage, study_name)
     attrs = _first_word(store)
+    store = Store(storage, study_name)
     if attrs or store.trials():
         check_same(study_name, header_of(study_name, attrs), header, is_measured=any(map(is_alive, store.trials())))
         return store, False
@@ -279,7 +327,7 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
         )
     # Whoever made it was killed before the first word.
     storage.set_study_user_attr(store.study_id, RECORD, header.encode())
-    return store, False
+    return Store(storage, study_name), False
 
 
 def _first_word(store: Store) -> Mapping[str, Any]:
@@ -303,6 +351,15 @@ def must_exist(storage: BaseStorage, study_name: str, parameter: str = "study_na
     names = study_names(storage)
     if study_name not in names:
         raise StorageError(f"{parameter}={study_name!r} is not in this storage. {did_you_mean(study_name, names)}")
+
+
+def name_of(storage: BaseStorage, identity: str) -> str | None:
+    """Return the name that a study of ours has now; None if it is not there."""
+    for name in study_names(storage):
+        record = storage.get_study_user_attrs(storage.get_study_id_from_name(name)).get(RECORD)
+        if isinstance(record, Mapping) and record.get("id") == identity:
+            return name
+    return None
 
 
 def existing(storage: BaseStorage, study_name: str) -> Store | None:

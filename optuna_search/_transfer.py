@@ -114,14 +114,14 @@ class Transfer:
         """
         if isinstance(self.new_space, FunctionSpace):
             return self._called(self.new_space, model)
-        misfit = None
+        misfits = []
         for branch in self.new_space.branches:
             try:
                 return self._into(self.new_space, branch, model)
             except Misfit as error:
-                misfit = misfit or error
-        assert misfit is not None
-        raise misfit
+                # Where a step is another one, all that is searched inside of it is, too.
+                misfits.append((sum(_is_in(name, [error.parameter]) for name in branch.dimensions), error))
+        raise min(misfits, key=lambda misfit: misfit[0])[1]
 
     def filled(self, model: Model, candidate: Candidate) -> dict[str, Any]:
         """Return the parameters, as a record keeps them, that the parent did not search."""
@@ -149,7 +149,12 @@ class Transfer:
         given = dict(model.params) if by_parameter else {**model.params, **model.suggested}
 
         def value(name: str) -> Any:
-            return given[name] if name in given else self._old(model).get_params(deep=True)[name]
+            if name in given:
+                return given[name]
+            # A step in which something was searched is meant as it was before that was set.
+            is_step = any(_is_in(one, [name]) for one in given)
+            estimator = self.old_estimator if is_step else self._old(model)
+            return estimator.get_params(deep=True)[name]
 
         return value
 

@@ -19,12 +19,12 @@ from optuna_search import _copying, _exports, _samplers, _studyfile
 from optuna_search._compare import Comparison, compare
 from optuna_search._compat import quiet_optuna
 from optuna_search._database import rename_in_place, study_names
-from optuna_search._lease import owners, release_the_dead
+from optuna_search._lease import owners, release_the_dead, send_away
 from optuna_search._listing import StudyEntry, StudyList, list_of
 from optuna_search._names import name_complaint
 from optuna_search._record import RECORD
 from optuna_search._storage import in_plain_words, open_storage
-from optuna_search._store import Store, header_of, kept_of, must_exist
+from optuna_search._store import Store, header_of, kept_of, must_exist, name_of
 from optuna_search.exceptions import InvalidRequestError, StorageError
 
 __all__ = [
@@ -273,7 +273,9 @@ def delete_study(study_name: str, storage: Any, *, force: bool = False) -> None:
     _refuse([name_complaint("study_name", study_name)])
     source = _open_to_change(study_name, storage, force=force)
     with in_plain_words(storage), quiet_optuna():
-        source.delete_study(source.get_study_id_from_name(study_name))
+        study_id = source.get_study_id_from_name(study_name)
+        send_away(source, study_id)
+        source.delete_study(study_id)
 
 
 # --- out and in -----------------------------------------------------------------------------------------------------
@@ -414,12 +416,8 @@ def _the_one(names: list[str], wanted: str | None) -> str:
 
 def _distinct(original: _copying.Snapshot, target: BaseStorage, name: str) -> _copying.Snapshot:
     """Return a study with another identity if the storage has one of its identity under another name."""
-    for other in study_names(target):
-        attrs = target.get_study_user_attrs(target.get_study_id_from_name(other))
-        known = attrs.get(RECORD)
-        if other != name and isinstance(known, dict) and known.get("id") == original.user_attrs[RECORD].get("id"):
-            return original.with_new_identity()
-    return original
+    there = name_of(target, original.user_attrs[RECORD].get("id"))
+    return original if there in (None, name) else original.with_new_identity()
 
 
 # --- what was asked -------------------------------------------------------------------------------------------------
@@ -488,7 +486,8 @@ def _check_ours(study_name: str, store: Store) -> None:
 
 
 def _check_idle(study_name: str, store: Store) -> None:
-    if at_work := owners(store.trials(), store.study.user_attrs):
+    system_attrs = store.storage.get_study_system_attrs(store.study_id)
+    if at_work := owners(store.trials(), store.study.user_attrs, system_attrs):
         raise StorageError(
             f"study_name={study_name!r} is being worked on by {', '.join(at_work)}. Wait until the search has ended, "
             "or stop it; with force it is done all the same, and what is being fitted now may be lost."

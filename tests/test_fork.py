@@ -33,7 +33,14 @@ from optuna_search import OptunaSearchCV, named, studies
 from optuna_search._beyond import beyond
 from optuna_search._fork import FIRST
 from optuna_search._store import Store
-from optuna_search.exceptions import InvalidRequestError, SpaceError, StorageError, StudyMismatchError, VersionWarning
+from optuna_search.exceptions import (
+    InvalidRequestError,
+    OptunaSearchWarning,
+    SpaceError,
+    StorageError,
+    StudyMismatchError,
+    VersionWarning,
+)
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
@@ -708,8 +715,6 @@ def test_a_name_that_exists_is_refused_and_left_alone(tmp_path):
     with pytest.raises(StudyMismatchError, match="study_name='s' exists already and is the parent itself"):
         forked({"x": [1, 9]}, before, study_name="s")
     forked({"x": [1, 9]}, other, study_name="of other")
-    with pytest.raises(StudyMismatchError, match="study_name='of other' exists already and is a fork of 'other'"):
-        forked({"x": [1, 8]}, before, study_name="of other")
     with pytest.raises(StudyMismatchError, match="space"):
         forked({"x": [1, 8]}, other, study_name="of other")
     assert [len(one.study_.trials) for one in (before, other)] == [8, 1]
@@ -931,8 +936,49 @@ def test_a_fork_of_a_fork_is_not_kept_in_its_parent(tmp_path):
     with pytest.raises(StudyMismatchError, match="study_name='b' exists already and is the parent itself"):
         second.fork({}, study_name="b", n_trials=7).fit(X, Y)
     other = parent({"x": [1, 3], "choice": ["a"]}, storage=tmp_path / "s.db", study_name="a")
-    with pytest.raises(StudyMismatchError, match="exists already and is a fork of"):
-        forked([{"x": [1, 9], "choice": ["a", "b"]}], other, study_name="b")
+    with pytest.warns(OptunaSearchWarning, match=r"study_name='b' goes on with the 2 trials .* from 'a'\. For that"):
+        again = forked([{"x": [1, 9], "choice": ["a", "b"]}], other, study_name="b", n_trials=None)
+    assert again.fork_report_ == second.fork_report_
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["in memory", "without a name"])
+def test_a_script_that_makes_its_parent_again_goes_on_with_the_fork(kept, tmp_path):
+    where = {"storage": tmp_path / "s.db"} if kept else {}
+    how = {"storage": tmp_path / "w.db", "study_name": "w", "n_trials": None}
+    first = forked({"x": [1, 9]}, parent(**where), **how)
+    again = forked({"x": [1, 9]}, parent(**where), **how)
+    assert again.fork_report_ == first.fork_report_ and len(again.study_.trials) == 4
+
+
+def test_a_parent_is_known_by_what_it_is_whatever_its_name_is_now(tmp_path):
+    before = parent(storage=tmp_path / "s.db", study_name="s")
+    studies.rename_study("s", "t", tmp_path / "s.db")
+    parent({"x": [7]}, storage=tmp_path / "s.db", study_name="s")
+    after = forked({"x": [1, 9]}, before, study_name="w", n_trials=None)
+    assert len(after.fork_report_.carried) == 2 and after.fork_report_.parent == "t"
+    by_name = {"fork_of": "t", "storage": tmp_path / "s.db", "study_name": "w", "cv": 3, "refit": False}
+    studies.delete_study("t", tmp_path / "s.db")
+    kept = OptunaSearchCV(KnownScore(), {"x": [1, 9], "choice": ["a", "b"]}, **by_name).fit(X, Y)
+    assert kept.fork_report_ == after.fork_report_
+
+
+def test_a_step_that_becomes_a_parameter_is_the_one_in_which_was_searched():
+    pipeline = Pipeline([("model", LogisticRegression(max_iter=300))])
+    before = parent({"model__C": [0.1, 1.0]}, pipeline)
+    after = forked({"model": [LogisticRegression(max_iter=300), SVC()]}, before, n_trials=None)
+    assert [one.trial_number for one in after.fork_report_.carried] == [0, 1] and after.n_trials_ == 2
+    alone = forked([{"model": [LogisticRegression(max_iter=300), SVC()]}], before, n_trials=None)
+    assert [one.trial_number for one in alone.fork_report_.carried] == [1], "without C it is the default, 1"
+
+
+def test_what_did_not_fit_is_told_of_the_dict_that_comes_nearest():
+    def kinds(*C):
+        linear = {"model": [LogisticRegression(max_iter=300)], "model__C": list(C)}
+        return [{"model": [SVC()], "model__C": [1.0, 10.0]}, linear]
+
+    before = parent(kinds(0.1, 1.0), Pipeline([("model", SVC())]))
+    after = forked(kinds(0.1), before, n_trials=None)
+    assert [(one.parameter, one.value) for one in after.fork_report_.dropped] == [("model__C", 1.0)]
 
 
 def test_a_kept_fork_has_its_report(tmp_path):
@@ -943,7 +989,8 @@ def test_a_kept_fork_has_its_report(tmp_path):
 
 
 def test_another_class_of_estimator_is_refused_however_the_fork_is_made():
-    with pytest.raises(StudyMismatchError, match="another kind of estimator"):
+    told = r"(?s)another kind of estimator.*  - estimator: the study has estimators\.KnownScore, given is .*AnotherKind"
+    with pytest.raises(StudyMismatchError, match=told):
         forked({"x": [1, 9]}, estimator=AnotherKind())
 
 

@@ -31,7 +31,7 @@ from test_storage import (
 
 from optuna_search import OptunaSearchCV, _copying, _names, _owner, studies
 from optuna_search._compat import uncached
-from optuna_search._record import CLAIM, FAILURE, FORK, ORIGIN, RECORD
+from optuna_search._record import CLAIM, FAILURE, FORK, ORIGIN, RECORD, WORKER
 from optuna_search._storage import open_storage
 from optuna_search.exceptions import InvalidRequestError, StorageError
 
@@ -106,8 +106,10 @@ def trials_as_text(given, name):
 
 
 def attributes(given, name):
+    """The attributes of a study, without the notes of who was at work on it."""
     storage = opened(given)
-    return storage.get_study_user_attrs(study_id(given, name)), storage.get_study_system_attrs(study_id(given, name))
+    system = storage.get_study_system_attrs(study_id(given, name)).items()
+    return storage.get_study_user_attrs(study_id(given, name)), {k: v for k, v in system if not k.startswith(WORKER)}
 
 
 def names(given):
@@ -612,6 +614,7 @@ class TestRenaming:
         with pytest.raises(StorageError, match=r"^Another process wrote to the study 'svc' while it was copied; it is"):
             studies.rename_study("svc", "new", path, new_storage=tmp_path / "new.db")
         assert attributes(path, "svc")[0]["note"] == "of the last moment"
+        assert names(tmp_path / "new.db") == [], "a copy that lacks something stands in nobody's way"
 
 
 #: The calls by which a study is moved.

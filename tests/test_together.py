@@ -24,12 +24,12 @@ from optuna.trial import TrialState, create_trial
 from processes import PATIENCE, Process, wait_until
 from test_processes import gated_search, run_gated
 
-from optuna_search import OptunaSearchCV, _engine, _lease, _owner
+from optuna_search import OptunaSearchCV, _engine, _lease, _owner, studies
 from optuna_search._engine import HANDED_BACK
 from optuna_search._record import encode
 from optuna_search._roster import Roster
 from optuna_search._store import Store
-from optuna_search.exceptions import LateResultWarning
+from optuna_search.exceptions import LateResultWarning, StorageError
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
@@ -532,3 +532,67 @@ def test_a_trial_that_somebody_else_has_brought_to_its_end_is_not_written_again(
         patched.setattr(Store, "finish", end_it)
         search.fit(X, Y)
     assert list(search.cv_results_["trial_number"]) == [0, 1, 2]
+
+
+# --- a study that is taken away ---------------------------------------------------------------------------------------
+
+
+def delete_by_force(name, path):
+    studies.delete_study(name, path, force=True)
+
+
+def delete_by_optuna(name, path):
+    optuna.delete_study(study_name=name, storage=studies.load_study(name, path)._storage)
+
+
+@pytest.mark.parametrize("ending", ["db", "journal"])
+def test_between_two_trials_a_study_is_worked_on_too(ending, tmp_path):
+    path, seen = tmp_path / f"s.{ending}", []
+
+    def look(study, trial):
+        seen.extend(one.state for one in studies.list_studies(path))
+        for change in (studies.delete_study, lambda *given: studies.rename_study("s", "t", *given[1:])):
+            with pytest.raises(StorageError, match=rf"'s' is being worked on by process {os.getpid()} on host"):
+                change("s", path)
+
+    made(path, n_trials=2, callbacks=look).set_params(estimator=KnownScore()).fit(X, Y)
+    assert seen == ["running", "running"]
+    assert [one.state for one in studies.list_studies(path)] == ["idle"]
+    studies.copy_study("s", "t", path)
+    studies.delete_study("s", path)
+    assert [one.name for one in studies.list_studies(path)] == ["t"]
+
+
+@pytest.mark.parametrize("delete", [delete_by_force, delete_by_optuna])
+@pytest.mark.parametrize("when", ["in a fit", "between trials"])
+@pytest.mark.parametrize("ending", ["db", "journal"])
+def test_a_study_that_is_deleted_meanwhile_is_told_and_no_other_one_gets_its_trials(ending, when, delete, tmp_path):
+    path = tmp_path / f"s.{ending}"
+
+    def take_away(*_):
+        if "other" not in [one.name for one in studies.list_studies(path)]:
+            delete("s", path)
+            other = made(path, {"x": [9.0, 8.0]}, study_name="other", n_trials=None, cv=3)
+            other.set_params(estimator=KnownScore()).fit(X[:6], Y[:6])
+
+    Clockwork.action = take_away if when == "in a fit" else None
+    search = made(path, callbacks=take_away if when != "in a fit" else None).set_params(estimator=Clockwork())
+    with pytest.raises(StorageError, match=r"^The study was deleted while this search was at work on it; nothing more"):
+        search.fit(X, Y)
+    assert [one.name for one in studies.list_studies(path)] == ["other"]
+    trials = studies.load_study("other", path).trials
+    assert [(t.number, t.state, float(t.params["x"])) for t in trials] == [
+        (0, TrialState.COMPLETE, 9.0), (1, TrialState.COMPLETE, 8.0),
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_study_may_be_deleted_by_force_while_another_process_is_busy_with_it(tmp_path):
+    path = tmp_path / "s.db"
+    with at_work(tmp_path, path, {"n_trials": 1000}, seconds=0.0) as process:
+        wait_until(lambda: fits_in(tmp_path) > 100, "the other one to be busy")
+        studies.delete_study("s", path, force=True)
+        made(path, {"x": [9.0]}, study_name="other", n_trials=None).set_params(estimator=KnownScore()).fit(X, Y)
+        assert process.wait() == 1
+        assert "StorageError: The study was deleted while this search was at work on it" in process.complaints
+    assert len(studies.load_study("other", path).trials) == 1
