@@ -225,8 +225,9 @@ class Store:
     def release(self, trial_id: int, reason: str) -> None:
         """Give up a trial that did not come to its end: it has no record and does not count."""
         self.claims.pop(trial_id, None)
-        # Two drivers may find the same dead owner; the second one has nothing left to do.
-        with contextlib.suppress(UpdateFinishedTrialError), self._unless_it_is_gone():
+        # Two drivers may find the same dead owner; the second one has nothing left to do, nor has the last one of a
+        # study that is gone.
+        with contextlib.suppress(UpdateFinishedTrialError, StorageError), self._unless_it_is_gone():
             self.storage.set_trial_user_attr(trial_id, FAILURE, reason)
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
 

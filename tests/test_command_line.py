@@ -380,14 +380,14 @@ class TestChanging:
         terminal.readline = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
         monkeypatch.setattr(sys, "stdin", terminal)
         assert says(capsys, "delete", "svc", "--storage", kept)[0] == 130
+        assert len(told(capsys, "list", "--storage", kept)) == 3
 
     def test_ctrl_c_may_come_while_a_class_is_being_made(self, capsys, monkeypatch):
         def wrapped(args):
             raise RuntimeError("Error calling __set_name__ on a field") from KeyboardInterrupt()
 
-        monkeypatch.setitem(COMMANDS, "list", wrapped)
+        monkeypatch.setitem(DONE, "list", wrapped)
         assert says(capsys, "list", "--storage", "s.db") == (130, "", "")
-        assert len(told(capsys, "list", "--storage", kept)) == 3
 
 
 # --- odd names, and storages that are none ----------------------------------------------------------------------------
