@@ -37,7 +37,8 @@ def is_there(storage: BaseStorage, study_id: int, identity: str) -> bool:
 
     query = (
         "SELECT instr(value_json, :identity) FROM study_user_attributes WHERE study_id = :id AND key = :record"
-        " AND NOT EXISTS (SELECT 1 FROM study_system_attributes WHERE study_id = :id AND key = :retired)"
+        " AND NOT EXISTS (SELECT 1 FROM study_system_attributes"
+        " WHERE study_id = :id AND key = :retired AND value_json = 'true')"
     )
     with database.engine.connect() as connection:
         given = {"identity": identity, "id": study_id, "record": RECORD, "retired": RETIRED}

@@ -26,8 +26,6 @@ from optuna_search._store import Store
 RENEWAL_SECONDS = 30.0
 #: One that was not renewed for so long has run out.
 LEASE_SECONDS = 115.0
-
-
 #: Longer than a write waits for its turn when the storage is not idle.
 LAST_WRITE_SECONDS = 0.5
 
@@ -39,7 +37,7 @@ class Patience:
         self._state: Any = None
         self._since = 0.0
 
-    def is_over(self, claim: Any, state: Any) -> bool:
+    def is_over(self, claim: Any, state: Any = None) -> bool:
         """Whether the owner of a claim is gone, by all that is known.
 
         Parameters
@@ -47,10 +45,11 @@ class Patience:
         claim : object
             The claim.
         state : object
-            What changes while its owner is at work.
+            What changes while its owner is at work, if that is not the claim itself.
         """
         if not _owner.is_claim(claim) or _owner.is_here(claim):
             return not _owner.is_claim(claim) or _owner.is_dead(claim)
+        state = claim if state is None else state
         if state != self._state:
             self._state, self._since = state, time.monotonic()
         return time.monotonic() - self._since > LEASE_SECONDS
@@ -58,7 +57,7 @@ class Patience:
 
 def owners(trials: Iterable[FrozenTrial], study_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any]) -> list[str]:
     """Return who is at work on a study and not known to be dead, in words: to search, on a trial, to fill a fork."""
-    claims = {name: claim for name, claim in system_attrs.items() if name.startswith(WORKER) and claim is not None}
+    claims = {name: one for name, one in system_attrs.items() if name.startswith(WORKER) and _owner.is_claim(one)}
     claims |= {f"trial {t.number}": t.user_attrs.get(CLAIM) for t in trials if t.state == TrialState.RUNNING}
     mark = study_attrs.get(FORK)
     if isinstance(mark, Mapping) and WRITER in mark:
@@ -70,7 +69,7 @@ def send_away(storage: BaseStorage, study_id: int) -> None:
     """Have whoever works on a study stop before it is deleted: what is written meanwhile might outlive it."""
     trials = storage.get_all_trials(study_id, deepcopy=False)
     if owners(trials, storage.get_study_user_attrs(study_id), storage.get_study_system_attrs(study_id)):
-        storage.set_study_system_attr(study_id, RETIRED, None)
+        storage.set_study_system_attr(study_id, RETIRED, True)
         time.sleep(LAST_WRITE_SECONDS)
 
 

@@ -29,8 +29,7 @@ class Others:
         trials = self._store.trials()
         running = [t for t in self._fresh(trials) if _is_in_the_air(t)]
         self._patience = {t.number: self._patience.get(t.number, Patience()) for t in running}
-        claims = {t.number: t.user_attrs[CLAIM] for t in running}
-        gone = [t for t in running if self._patience[t.number].is_over(claims[t.number], claims[t.number])]
+        gone = [t for t in running if self._patience[t.number].is_over(t.user_attrs[CLAIM])]
         for trial in gone:
             self._store.give_up(trial)
         if gone:

@@ -25,7 +25,7 @@ RECORD = "optuna_search"
 CLAIM = "optuna_search:claim"
 #: What the system attribute of a study begins with that says who is at work on it; the rest is the search.
 WORKER = "optuna_search:worker:"
-#: The one that says that nobody may be at work on it any more.
+#: The one that is true while the study is about to be deleted.
 RETIRED = f"{WORKER}none"
 #: The attribute of a trial that says in one line why it failed.
 FAILURE = "failure"

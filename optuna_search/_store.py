@@ -31,7 +31,7 @@ from optuna_search._compat import quiet_optuna, storage_id, trial_number
 from optuna_search._database import is_there, study_names
 from optuna_search._fingerprint import differences
 from optuna_search._hints import did_you_mean
-from optuna_search._record import CLAIM, FAILURE, RECORD, SCHEMA, WORKER, Record, is_alive
+from optuna_search._record import CLAIM, FAILURE, RECORD, RETIRED, SCHEMA, WORKER, Record, is_alive
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._tokens import plain, token
 from optuna_search.exceptions import ForeignTrialsWarning, SpaceError, StorageError, StudyMismatchError, VersionWarning
@@ -106,6 +106,7 @@ class Store:
         self.study_identity = record.get("id") if isinstance(record, Mapping) else None
         #: What tells this use of the study from all others, of this process too.
         self.identity = uuid.uuid4().hex
+        self._is_at_work = False
         #: The claims of our trials in the air, by the id of the trial in the storage.
         self.claims: dict[int, dict[str, Any]] = {}
         #: What each trial of ours tries, by its number.
@@ -114,16 +115,16 @@ class Store:
     # --- the study ---
 
     def arrive(self) -> None:
-        """Write that a search is at work on the study, also between two trials."""
-        self._write_worker(_owner.claim(self.identity))
+        """Write that a search is at work on the study, also between two trials; from now on it must stay there."""
+        if self.storage.get_study_system_attrs(self.study_id).get(RETIRED):  # by a deletion that was killed
+            self.storage.set_study_system_attr(self.study_id, RETIRED, False)
+        self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.identity}", _owner.claim(self.identity))
+        self._is_at_work = True
 
     def depart(self) -> None:
         """Write that it is not any more."""
-        self._write_worker(None)
-
-    def _write_worker(self, claim: Mapping[str, Any] | None) -> None:
         with self._unless_it_is_gone():
-            self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.identity}", claim)
+            self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.identity}", None)
 
     @contextlib.contextmanager
     def _unless_it_is_gone(self) -> Iterator[None]:
@@ -141,8 +142,8 @@ class Store:
         raise self._gone()
 
     def _is_there(self) -> bool:
-        identity = self.study_identity
-        return identity is None or is_there(self.storage, self.study_id, identity)
+        known = self.study_identity if self._is_at_work else None
+        return known is None or is_there(self.storage, self.study_id, known)
 
     @staticmethod
     def _gone() -> StorageError:

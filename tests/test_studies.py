@@ -31,7 +31,7 @@ from test_storage import (
 
 from optuna_search import OptunaSearchCV, _copying, _names, _owner, studies
 from optuna_search._compat import uncached
-from optuna_search._record import CLAIM, FAILURE, FORK, ORIGIN, RECORD, WORKER
+from optuna_search._record import CLAIM, FAILURE, FORK, ORIGIN, RECORD, RETIRED, WORKER
 from optuna_search._storage import open_storage
 from optuna_search.exceptions import InvalidRequestError, StorageError
 
@@ -709,6 +709,15 @@ class TestDeleting:
         opened(path).set_study_user_attr(1, FORK, {"study": "parent", "id": "0", "writer": DEAD})
         assert [study.state for study in studies.list_studies(path)] == ["idle"]
         studies.delete_study("svc", path)
+
+    def test_a_deletion_that_was_killed_leaves_a_study_that_can_be_used_and_deleted(self, path):
+        opened(path).set_study_system_attr(1, RETIRED, True)
+        assert [study.state for study in studies.list_studies(path)] == ["idle"]
+        assert OptunaSearchCV.from_study("svc", path, KnownScore(), SPACE).n_trials_ == 3
+        assert search(storage=path, study_name="svc", n_trials=5).fit(X, Y).n_trials_ == 5
+        opened(path).set_study_system_attr(1, RETIRED, True)
+        studies.delete_study("svc", path)
+        assert names(path) == []
 
     def test_trials_of_the_dead_do_not_stand_in_the_way(self, path):
         running(path, "svc", DEAD)
