@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Two of Optuna's tables, and columns that no other program's tables of these names have.
 OPTUNAS = ("studies", "version_info")
 OF_A_STUDY_FILE = {"study_id", "study_name", "version_info_id", "schema_version"}
+#: The first table that Optuna makes is there alone for a moment.
+BEGUN = ({"studies"}, {"study_id", "study_name"})
 #: Seconds that a write waits for other processes to let go of a file.
 BUSY_TIMEOUT = 60
 
@@ -108,7 +110,7 @@ def check_database(path: Path, shown: str, to_read: bool) -> None:
             else f"It is no study file; if it was one, this may save what is left: sqlite3 {path.name} .recover."
         )
         raise StorageError(f"storage={shown!r} cannot be opened: {why}. {advice}")
-    if not columns >= OF_A_STUDY_FILE and (tables or to_read):
+    if not columns >= OF_A_STUDY_FILE and (tables, columns) != BEGUN and (tables or to_read):
         what = f"the database of something else (with the table {min(tables)!r})" if tables else "empty"
         raise StorageError(
             f"storage={shown!r} cannot be opened: it is {what}, and no study file. Nothing was written to it."

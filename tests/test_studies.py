@@ -995,6 +995,14 @@ class TestStoragesThatAreNone:
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
 
+    def test_a_file_in_which_somebody_is_making_the_first_table_is_one(self, tmp_path):
+        path = tmp_path / "s.db"
+        with sqlite3.connect(path) as connection:  # as Optuna makes it
+            connection.execute("CREATE TABLE studies (study_id INTEGER NOT NULL PRIMARY KEY, study_name VARCHAR(512))")
+        connection.close()
+        assert search(storage=path, study_name="s").fit(X, Y).n_trials_ == 3
+        assert names(path) == ["s"]
+
     def test_an_empty_file_is_no_study_file_to_read(self, tmp_path):
         (tmp_path / "s.db").touch()
         with pytest.raises(StorageError, match=r"cannot be opened: it is empty, and no study file\. Nothing was writt"):
