@@ -8,7 +8,7 @@ over the new part tell it at once whether there is something to be found.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -20,7 +20,10 @@ _Range = FloatDistribution | IntDistribution
 
 
 def beyond(
-    best: Mapping[str, Any], new: Mapping[str, BaseDistribution], old: Mapping[str, BaseDistribution]
+    best: Mapping[str, Any],
+    new: Mapping[str, BaseDistribution],
+    old: Mapping[str, BaseDistribution],
+    tried: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[dict[str, Any]]:
     """Yield the parent's best point with one value after the other that the parent could not try.
 
@@ -32,6 +35,8 @@ def beyond(
         The best point, as Optuna stores it.
     new, old : mapping of str to BaseDistribution
         The distributions of the fork and of the parent.
+    tried : sequence of mapping
+        The points that came over: what was a list of numbers reached from the least of them to the largest.
 
     Examples
     --------
@@ -43,19 +48,22 @@ def beyond(
         was = old.get(name)
         values: Iterator[Any] = iter(())
         if isinstance(dist, _Range) and isinstance(was, _Range):
-            values = _spread(best[name], dist, was)
+            values = _spread(best[name], dist, was.low, was.high)
+        elif isinstance(dist, _Range) and isinstance(was, CategoricalDistribution):
+            numbers = [point[name] for point in (*tried, best)]
+            values = _spread(best[name], dist, min(numbers), max(numbers))
         elif isinstance(dist, CategoricalDistribution) and isinstance(was, CategoricalDistribution):
             values = (choice for choice in dist.choices if choice not in was.choices)
         for value in dict.fromkeys(values):
             yield {**best, name: value}
 
 
-def _spread(at: float, new: _Range, old: _Range) -> Iterator[float | int]:
+def _spread(at: float, new: _Range, old_low: float, old_high: float) -> Iterator[float | int]:
     """Yield values between an end of the old range and that of the new one, at equal distances."""
-    if new.log and old.low <= 0:
+    if old_low == old_high or (new.log and old_low <= 0):
         return
     scale, back = (math.log, math.exp) if new.log else (float, float)
-    low, high, place = scale(old.low), scale(old.high), scale(at)
+    low, high, place = scale(old_low), scale(old_high), scale(at)
     end, far = (high, scale(new.high)) if place > (low + high) / 2 else (low, scale(new.low))
     if low <= far <= high:
         return

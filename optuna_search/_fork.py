@@ -251,7 +251,8 @@ def _probed(space: AnySpace, carried: Sequence[tuple[Kept, Model, Candidate]]) -
     scored = [(k, candidate) for k, _, candidate in carried if k.trial.value is not None]
     if scored:
         best, candidate = max(scored, key=lambda pair: _value(pair[0]))
-        found = beyond(candidate.point, candidate.distributions, best.trial.distributions)
+        tried = [one.point for _, one in scored if one.point.keys() == candidate.point.keys()]
+        found = beyond(candidate.point, candidate.distributions, best.trial.distributions, tried)
         for point in itertools.islice(found, FIRST):
             with contextlib.suppress(KeyError, ValueError):  # with a new choice, a function may ask for more
                 kept = space.candidate(point).kept

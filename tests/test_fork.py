@@ -457,6 +457,15 @@ def test_those_points_are_whole_stepped_and_logarithmic_as_the_new_range_is():
     assert found("a", CategoricalDistribution(["a", "b"]), CategoricalDistribution(["c", "a", "d"])) == ["c", "d"]
 
 
+def test_a_list_of_numbers_reached_from_the_least_to_the_largest(tmp_path):
+    before = parent({"x": [0.5, 1, 2]}, n_trials=None)  # the best x is 3
+    after = forked({"x": FloatDistribution(0.5, 10)}, before, n_trials=3)
+    assert [dict(one.params) for one in after.fork_report_.probed] == [{"x": 4.0}, {"x": 6.0}, {"x": 8.0}]
+    assert [params["x"] for params in own_params(after)] == [4.0, 6.0, 8.0]
+    assert forked({"x": FloatDistribution(0.5, 2)}, before).fork_report_.probed == ()
+    assert forked({"x": FloatDistribution(0.5, 10)}, parent({"x": [2]})).fork_report_.probed == (), "one is no range"
+
+
 def own_params(search):
     """The parameters of the trials that did not come over."""
     rows = zip(search.cv_results_["params"], search.cv_results_["trial_origin"], strict=True)
