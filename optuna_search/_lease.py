@@ -2,7 +2,9 @@
 
 A process of this host is asked whether it lives. Of another host's nothing can be asked: its driver renews
 the claims of its trials, and a claim that has not changed for `LEASE_SECONDS` has no owner any more. That
-time is measured by whoever waits, on a clock that nobody sets: no two clocks are ever compared.
+time is measured by whoever waits, on a clock that nobody sets: no two clocks are compared where a trial is at stake.
+A search also says of itself that it is at work, with a date. That keeps others from renaming or deleting its study,
+and no more.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from optuna_search._store import Store
 RENEWAL_SECONDS = 30.0
 #: One that was not renewed for so long has run out.
 LEASE_SECONDS = 115.0
+#: A search on another host of which nothing was seen for so long is over; clocks of hosts may differ by minutes.
+FORGOTTEN_SECONDS = 900.0
 #: Longer than a write waits for its turn when the storage is not idle.
 LAST_WRITE_SECONDS = 0.5
 
@@ -57,12 +61,20 @@ class Patience:
 
 def owners(trials: Iterable[FrozenTrial], study_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any]) -> list[str]:
     """Return who is at work on a study and not known to be dead, in words: to search, on a trial, to fill a fork."""
-    claims = {name: one for name, one in system_attrs.items() if name.startswith(WORKER) and _owner.is_claim(one)}
+    claims = {name: one for name, one in system_attrs.items() if name.startswith(WORKER) and _is_fresh(one)}
     claims |= {f"trial {t.number}": t.user_attrs.get(CLAIM) for t in trials if t.state == TrialState.RUNNING}
     mark = study_attrs.get(FORK)
     if isinstance(mark, Mapping) and WRITER in mark:
         claims["fork"] = mark[WRITER]
     return list(dict.fromkeys(_in_words(what, claim) for what, claim in claims.items() if not _owner.is_dead(claim)))
+
+
+def _is_fresh(claim: Any) -> bool:
+    """Whether a search that said that it is at work may still be, wherever it is."""
+    if not _owner.is_claim(claim):
+        return False
+    seen = claim.get("seen")
+    return _owner.is_here(claim) or (isinstance(seen, float) and time.time() - seen < FORGOTTEN_SECONDS)
 
 
 def send_away(storage: BaseStorage, study_id: int) -> None:
@@ -120,8 +132,10 @@ def _renew(store: Store, over: threading.Event) -> None:
     times = itertools.count(1)
     while not over.wait(RENEWAL_SECONDS):
         flying, time_now = set(store.claims), next(times)
+        with contextlib.suppress(Exception):  # the storage is away: there is a next time
+            store.stay()
         # What was claimed just now needs no renewal: most trials end before they ever do.
         for trial_id in before & flying:
-            with contextlib.suppress(Exception):  # it has ended meanwhile, or the storage is away: there is a next time
+            with contextlib.suppress(Exception):  # it has ended meanwhile, or the same
                 store.renew(trial_id, time_now)
         before = flying

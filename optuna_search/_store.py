@@ -118,13 +118,20 @@ class Store:
         """Write that a search is at work on the study, also between two trials; from now on it must stay there."""
         if self.storage.get_study_system_attrs(self.study_id).get(RETIRED):  # by a deletion that was killed
             self.storage.set_study_system_attr(self.study_id, RETIRED, False)
-        self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.identity}", _owner.claim(self.identity))
         self._is_at_work = True
+        self.stay()
+
+    def stay(self) -> None:
+        """Write that it still is; the date is for other hosts."""
+        self._write_worker(_owner.claim(self.identity) | {"seen": time.time()})
 
     def depart(self) -> None:
         """Write that it is not any more."""
+        self._write_worker(None)
+
+    def _write_worker(self, claim: Mapping[str, Any] | None) -> None:
         with self._unless_it_is_gone():
-            self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.identity}", None)
+            self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.identity}", claim)
 
     @contextlib.contextmanager
     def _unless_it_is_gone(self) -> Iterator[None]:

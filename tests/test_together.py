@@ -563,6 +563,30 @@ def test_between_two_trials_a_study_is_worked_on_too(ending, tmp_path):
     assert [one.name for one in studies.list_studies(path)] == ["t"]
 
 
+def test_a_search_of_another_host_is_at_work_as_long_as_it_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(_lease, "RENEWAL_SECONDS", 0.02)
+    path, said = tmp_path / "s.db", []
+
+    def workers():
+        study = studies.load_study("s", path)
+        return [one for name, one in study._storage.get_study_system_attrs(study._study_id).items() if "worker" in name]
+
+    def look(study, trial):
+        said.append(workers()[0]["seen"])
+        wait_until(lambda: workers()[0]["seen"] > said[-1], "the search to say again that it is at work")
+
+    made(path, n_trials=2, callbacks=look).set_params(estimator=KnownScore()).fit(X, Y)
+    assert workers() == [None]
+
+    def state(ago):
+        claim = _owner.claim("theirs") | {"host": "elsewhere", "seen": time.time() - ago}
+        studies.load_study("s", path)._storage.set_study_system_attr(1, "optuna_search:worker:theirs", claim)
+        return studies.list_studies(path)[0].state
+
+    assert (state(60.0), state(1000.0)) == ("running", "idle")
+    studies.delete_study("s", path)
+
+
 @pytest.mark.parametrize("delete", [delete_by_force, delete_by_optuna])
 @pytest.mark.parametrize("when", ["in a fit", "between trials"])
 @pytest.mark.parametrize("ending", ["db", "journal"])
