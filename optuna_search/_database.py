@@ -24,14 +24,20 @@ def study_names(storage: BaseStorage) -> list[str]:
         return [str(name) for (name,) in rows]
 
 
+def gives_ids_again(storage: BaseStorage) -> bool:
+    """Whether the ids of what was deleted go to what is made next: SQLite does that, and no other storage."""
+    database = relational(storage)
+    return database is not None and database.engine.dialect.name == "sqlite"
+
+
 def is_there(storage: BaseStorage, study_id: int, identity: str) -> bool:
     """Whether a study is the one with this identity, and is not about to be deleted.
 
-    SQLite gives the ids of what was deleted to what is made next, so a study and its trials may have become others
-    under the ids that a process knows. No other storage does that; it is not asked.
+    Where ids are given again, a study and its trials may have become others under those that a process knows. No other
+    storage is asked.
     """
     database = relational(storage)
-    if database is None or database.engine.dialect.name != "sqlite":
+    if database is None or not gives_ids_again(storage):
         return True
     import sqlalchemy
 

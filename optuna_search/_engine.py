@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from optuna.trial import FrozenTrial
 
 from optuna_search._evaluate import Task
 from optuna_search._others import Others
@@ -165,18 +166,26 @@ class Engine:
             key = self._roster.key(trial.number)
             if key is not None:
                 self.proposals.finished(trial.number, trial.value)
+            elif (key := self._key_of(trial)) is None:
+                continue
             else:
-                try:
-                    key = candidate_of(trial, self.space).key
-                except SpaceError:
-                    if trial.state.is_finished():
-                        raise
-                    continue  # whoever began it is about to notice that this is another study than it was
                 self._roster.enter(trial.number, key, self.n_splits, counts=measured_here(trial))
                 self.proposals.observe(trial, key)
             if trial.state.is_finished():
                 self._learn(kept_of([trial])[0], key)
         return bool(news)
+
+    def _key_of(self, trial: FrozenTrial) -> str | None:
+        """Return the candidate of a trial; None for one in the air that is no point of the space.
+
+        Whoever began that is about to notice that this is not the study that had its id before.
+        """
+        try:
+            return candidate_of(trial, self.space).key
+        except SpaceError:
+            if trial.state.is_finished():
+                raise
+            return None
 
     def _learn(self, kept: Kept, key: str) -> None:
         """Take in the end of a trial of another process."""

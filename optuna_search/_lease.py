@@ -20,6 +20,7 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_search import _owner
+from optuna_search._database import gives_ids_again
 from optuna_search._record import CLAIM, FORK, RETIRED, WORKER, WRITER
 from optuna_search._signals import undisturbed
 from optuna_search._store import Store
@@ -78,7 +79,9 @@ def _is_fresh(claim: Any) -> bool:
 
 
 def send_away(storage: BaseStorage, study_id: int) -> None:
-    """Have whoever works on a study stop before it is deleted: what is written meanwhile might outlive it."""
+    """Have whoever works on a study stop before it is deleted, where what is written meanwhile might outlive it."""
+    if not gives_ids_again(storage):
+        return
     trials = storage.get_all_trials(study_id, deepcopy=False)
     if owners(trials, storage.get_study_user_attrs(study_id), storage.get_study_system_attrs(study_id)):
         storage.set_study_system_attr(study_id, RETIRED, True)
@@ -101,7 +104,7 @@ def release_the_dead(store: Store) -> None:
 @contextlib.contextmanager
 def renewed(store: Store) -> Iterator[None]:
     """Hold the claims of a search, and renew them in a thread of its own: a fit may take hours."""
-    with _owner.at_work(store.identity):
+    with _owner.at_work(store.search_id):
         if isinstance(store.storage, InMemoryStorage):  # which no other process can see
             yield
             return

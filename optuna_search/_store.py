@@ -105,7 +105,7 @@ class Store:
         #: What the study is known by, whatever its name and its id in the storage; None for one of another tool.
         self.study_identity = record.get("id") if isinstance(record, Mapping) else None
         #: What tells this use of the study from all others, of this process too.
-        self.identity = uuid.uuid4().hex
+        self.search_id = uuid.uuid4().hex
         self._is_at_work = False
         #: The claims of our trials in the air, by the id of the trial in the storage.
         self.claims: dict[int, dict[str, Any]] = {}
@@ -123,7 +123,7 @@ class Store:
 
     def stay(self) -> None:
         """Write that it still is; the date is for other hosts."""
-        self._write_worker(_owner.claim(self.identity) | {"seen": time.time()})
+        self._write_worker(_owner.claim(self.search_id) | {"seen": time.time()})
 
     def depart(self) -> None:
         """Write that it is not any more."""
@@ -131,7 +131,7 @@ class Store:
 
     def _write_worker(self, claim: Mapping[str, Any] | None) -> None:
         with self._unless_it_is_gone():
-            self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.identity}", claim)
+            self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.search_id}", claim)
 
     @contextlib.contextmanager
     def _unless_it_is_gone(self) -> Iterator[None]:
@@ -142,11 +142,16 @@ class Store:
         StorageError
             If somebody has deleted it.
         """
-        if self._is_there():
-            with contextlib.suppress(KeyError):  # so a storage says that it knows no such study or trial
-                yield
-                return
-        raise self._gone()
+        if not self._is_there():
+            raise self._gone()
+        try:
+            yield
+        except KeyError as error:  # so a storage says that it knows no such study or trial
+            raise self._gone() from error
+        except ValueError as error:  # so it says that a trial is no point of the study that has the id now
+            if self._is_there():
+                raise
+            raise self._gone() from error
 
     def _is_there(self) -> bool:
         known = self.study_identity if self._is_at_work else None
@@ -160,7 +165,7 @@ class Store:
 
     def claim(self, candidate: Candidate) -> tuple[int, int]:
         """Write a running trial, and return its id and its number."""
-        claim = _owner.claim(self.identity)
+        claim = _owner.claim(self.search_id)
         template = create_trial(
             state=TrialState.RUNNING,
             params=dict(candidate.point),
@@ -183,8 +188,9 @@ class Store:
 
     def renew(self, trial_id: int, times: int) -> None:
         """Write that the owner of a trial in the air still lives, for the so-and-so-many-th time."""
+        claim = self.claims[trial_id] | {"renewed": times}
         with self._unless_it_is_gone():
-            self.storage.set_trial_user_attr(trial_id, CLAIM, self.claims[trial_id] | {"renewed": times})
+            self.storage.set_trial_user_attr(trial_id, CLAIM, claim)
 
     def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> bool:
         """Write the record and the end of a trial: complete with its value, or failed with its reason.
@@ -195,12 +201,13 @@ class Store:
             False if somebody took its owner for dead and gave it up meanwhile.
         """
         self.claims.pop(trial_id, None)
+        encoded = _record.encode(record, value)
         with self._unless_it_is_gone():
             try:
                 if failure is not None:
                     self.storage.set_trial_user_attr(trial_id, FAILURE, failure)
                 # The record is the last before the state: whoever finds it on the trial of a dead owner knows all.
-                self.storage.set_trial_user_attr(trial_id, RECORD, _record.encode(record, value))
+                self.storage.set_trial_user_attr(trial_id, RECORD, encoded)
                 self._end(trial_id, value)
             except UpdateFinishedTrialError:
                 # Somebody may have given it the very end that it was about to get.

@@ -40,10 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _databases_are_opened_quickly() -> Iterator[None]:
     """The version of Optuna's tables is read once: Optuna reads it whenever it opens a database, for a long time."""
+    read, known = _VersionManager.get_head_version, []
+
+    def read_once(manager: _VersionManager) -> str:
+        if not known:
+            known.append(read(manager))
+        return known[0]
+
     with pytest.MonkeyPatch.context() as patch:
-        known: list[str] = []
-        read = _VersionManager.get_head_version
-        patch.setattr(_VersionManager, "get_head_version", lambda self: (known or known.append(read(self)) or known)[0])
+        patch.setattr(_VersionManager, "get_head_version", read_once)
         yield
 
 

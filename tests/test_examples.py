@@ -34,7 +34,6 @@ def test_the_digits_example_searches_then_finds_its_trials_and_then_continues(tm
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "args", [[MANY_MODELS], ["-c", WITHOUT_LIGHTGBM, MANY_MODELS]], ids=["with lightgbm", "without it"]
 )

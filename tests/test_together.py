@@ -19,7 +19,7 @@ import optuna
 import pytest
 from estimators import KnownScore
 from optuna.distributions import FloatDistribution
-from optuna.storages import InMemoryStorage
+from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import TrialState, create_trial
 from processes import PATIENCE, Process, wait_until
 from test_processes import gated_search, run_gated
@@ -608,6 +608,36 @@ def test_a_study_that_is_deleted_meanwhile_is_told_and_no_other_one_gets_its_tri
     assert [(t.number, t.state, float(t.params["x"])) for t in trials] == [
         (0, TrialState.COMPLETE, 9.0), (1, TrialState.COMPLETE, 8.0),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("space", [{"x": FloatDistribution(7, 9)}, {"x": [8.0, 9.0]}], ids=["alike", "another kind"])
+def test_a_claim_that_waits_while_its_study_is_deleted_is_none_in_the_one_that_has_its_id(space, monkeypatch, tmp_path):
+    path, write, begun = tmp_path / "s.db", RDBStorage._create_new_trial, []
+    other = made(path, space, study_name="other", n_trials=2).set_params(estimator=KnownScore())
+
+    def late(storage, *args, **kwargs):
+        if not begun:
+            begun.append(True)
+            delete_by_optuna("s", path)
+            other.fit(X, Y)
+        return write(storage, *args, **kwargs)
+
+    monkeypatch.setattr(RDBStorage, "_create_new_trial", late)
+    with pytest.raises(StorageError, match=r"^The study was deleted while this search"):
+        made(path).set_params(estimator=KnownScore()).fit(X, Y)
+    states = Counter(trial.state for trial in studies.load_study("other", path).trials)
+    assert states[TrialState.COMPLETE] == 2 and states[TrialState.RUNNING] == 0
+    assert other.fit(X, Y).n_trials_ == 2
+
+
+def test_a_trial_in_the_air_that_is_no_point_of_the_space_is_nobodys_business():
+    storage = InMemoryStorage()
+    study = alone(storage, n_trials=2).fit(X, Y).study_
+    odd = {"y": FloatDistribution(0, 1)}
+    claim = {"optuna_search:claim": _owner.claim() | {"host": "elsewhere"}}
+    study.add_trial(create_trial(state=TrialState.RUNNING, params={"y": 0.5}, distributions=odd, user_attrs=claim))
+    fitted = alone(storage, n_trials=4, timeout=5).fit(X, Y)
+    assert list(fitted.cv_results_["trial_number"]) == [0, 1, 3, 4], "it neither counts nor is waited for"
 
 
 @pytest.mark.slow
