@@ -27,7 +27,8 @@ def beyond(
 ) -> Iterator[dict[str, Any]]:
     """Yield the parent's best point with one value after the other that the parent could not try.
 
-    Of a range that is the part beyond the end that the best value is nearer to; of choices, those that are new.
+    Of a range that is the part beyond the end that the best value is nearer to; of choices, those that are new. Of a
+    parameter that is new as well, these are all but the value that the parent's estimator had.
 
     Parameters
     ----------
@@ -52,8 +53,9 @@ def beyond(
         elif isinstance(dist, _Range) and isinstance(was, CategoricalDistribution):
             numbers = [point[name] for point in (*tried, best)]
             values = _spread(best[name], dist, min(numbers), max(numbers))
-        elif isinstance(dist, CategoricalDistribution) and isinstance(was, CategoricalDistribution):
-            values = (choice for choice in dist.choices if choice not in was.choices)
+        elif isinstance(dist, CategoricalDistribution) and (was is None or isinstance(was, CategoricalDistribution)):
+            known = [best[name]] if was is None else was.choices
+            values = (choice for choice in dist.choices if choice not in known)
         for value in dict.fromkeys(values):
             yield {**best, name: value}
 

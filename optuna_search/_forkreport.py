@@ -132,7 +132,7 @@ class ForkReport:
             ("retried", len(self.retried), "; ".join(self.reasons)),
         ]
         if self.probed:
-            rows.append(("probed", len(self.probed), ", ".join(_listed(one.params) for one in self.probed)))
+            rows.append(("probed", len(self.probed), _values(self.probed)))
         header = [f"from {shortened(self.parent, MAX_WIDTH)}", "trials", ""]
         return header, [[what, str(n), shortened(why, MAX_WIDTH) if n else ""] for what, n, why in rows]
 
@@ -163,7 +163,8 @@ def _counts(counter: Counter[str]) -> str:
     return ", ".join(f"{name} ({n})" if n > 1 else name for name, n in counter.most_common(5))
 
 
-def _listed(params: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in params.items()
-    )
+def _values(probed: Sequence[Probed]) -> str:
+    found: dict[str, list[str]] = {}
+    for name, value in (item for one in probed for item in one.params.items()):
+        found.setdefault(name, []).append(f"{value:.4g}" if isinstance(value, float) else str(value))
+    return "; ".join(f"{name}={', '.join(values)}" for name, values in found.items())

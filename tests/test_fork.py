@@ -455,6 +455,7 @@ def test_those_points_are_whole_stepped_and_logarithmic_as_the_new_range_is():
     assert found(0.0, FloatDistribution(0, 1), FloatDistribution(1e-3, 1, log=True)) == []
     assert found(1.0, FloatDistribution(0, 1), CategoricalDistribution(["a"])) == []
     assert found("a", CategoricalDistribution(["a", "b"]), CategoricalDistribution(["c", "a", "d"])) == ["c", "d"]
+    assert found("a", None, CategoricalDistribution(["c", "a"])) == ["c"], "the estimator had what no trial searched"
 
 
 def test_a_list_of_numbers_reached_from_the_least_to_the_largest(tmp_path):
@@ -481,6 +482,7 @@ def test_where_the_parent_could_not_look_the_fork_looks_first(tmp_path):
     assert [dict(one.params) for one in after.fork_report_.probed] == [
         {"choice": "MinMaxScaler()"}, {"x": 4.5}, {"x": 6.5}, {"x": 8.5},
     ]  # fmt: skip
+    assert "choice=MinMaxScaler(); x=4.5, 6.5, 8.5" in repr(after.fork_report_)
     own = own_params(after)
     assert isinstance(own[0]["choice"], MinMaxScaler) and own[0]["x"] == before.best_params_["x"]
     assert [params["x"] for params in own[1:4]] == [4.5, 6.5, 8.5]
