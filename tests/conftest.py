@@ -1,5 +1,6 @@
 """What every test stands on: the storages, and a guard over the global settings of Optuna and scikit-learn."""
 
+import gc
 import os
 import signal
 import uuid
@@ -79,6 +80,7 @@ def postgres_url() -> Iterator[str]:
         # From template0, which takes no connections: a copy waits for nobody.
         connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE template0')
     yield admin.url.set(database=name).render_as_string(hide_password=False)
+    gc.collect()  # connections that nobody closed: their driver remarks on them here, and not in a test of warnings
     with admin.connect() as connection:
         connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')  # whoever is still connected
 
