@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import multiprocessing
 import threading
 import time
 import types
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import sklearn
 from joblib._utils import eval_expr
+from joblib.externals.loky.backend import get_context
 from joblib.parallel import BatchedCalls
 from sklearn.base import _fit_context
 from sklearn.model_selection._search import BaseSearchCV
@@ -35,6 +37,7 @@ __all__ = [
     "InvalidParameterError",
     "ParallelDoor",
     "ahead",
+    "apart",
     "backend_url",
     "call_callbacks",
     "check_method_params",
@@ -45,6 +48,7 @@ __all__ = [
     "fit_context",
     "fold_context",
     "format_results",
+    "is_death",
     "listener",
     "made_of",
     "no_experimental_warnings",
@@ -315,8 +319,8 @@ class ParallelDoor:
     back needs to hand in one task at a time, so this speaks with the backend behind it.
     """
 
-    def __init__(self, n_jobs: int | None) -> None:
-        self._parallel = joblib.Parallel(n_jobs=n_jobs)
+    def __init__(self, n_jobs: int | None, backend: str | None = None) -> None:
+        self._parallel = joblib.Parallel(n_jobs=n_jobs, backend=backend)
         self._parallel.__enter__()
         self._backend = self._parallel._backend
         self.n_workers = int(self._parallel._effective_n_jobs())
@@ -328,11 +332,17 @@ class ParallelDoor:
         if hasattr(self._backend, "start_call"):
             self._backend.start_call()
         self._parallel._calling = True
-        self._reducer_callback = None
+
+    def _reduce(self) -> None:
+        # Arrays inside the parameters that joblib maps into memory go to this call's own folder.
         if self._is("LokyBackend"):
-            # Arrays inside the parameters that joblib maps into memory go to this call's own folder.
-            folders = self._backend._workers._temp_folder_manager
-            self._reducer_callback = lambda: folders.set_current_context(self._parallel._id)
+            self._backend._workers._temp_folder_manager.set_current_context(self._parallel._id)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of a worker process: how many threads numerical libraries may use in it."""
+        prepare = getattr(self._backend, "_prepare_worker_env", None)
+        return {} if prepare is None or self.is_sequential else prepare(n_jobs=self.n_workers)
 
     def _is(self, name: str) -> bool:
         return type(self._backend).__name__ == name
@@ -347,8 +357,16 @@ class ParallelDoor:
         """Whether the workers are processes on this machine, and so can open its files."""
         return self._is("LokyBackend") or self._is("MultiprocessingBackend")
 
+    @property
+    def tells_deaths(self) -> bool:
+        """Whether the death of a worker is an error of its task; multiprocessing's pools say nothing of it."""
+        return not self._is("MultiprocessingBackend")
+
     def submit(
-        self, function: Callable[..., Any], args: tuple[Any, ...], done: Callable[[Callable[[], Any]], None]
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        done: Callable[[Callable[[], Any], dict[int, int]], None],
     ) -> None:
         """Send a task.
 
@@ -358,16 +376,28 @@ class ParallelDoor:
             What the worker calls. Some backends send an argument that is always the same object only once.
         done : callable
             Called in some thread, at least once, with a function that returns the task's result or raises
-            what it raised.
+            what it raised, and with the exit codes of the workers that have ended, by their process numbers.
         """
-        call = BatchedCalls([(function, args, {})], self._backend.get_nested_backend(), self._reducer_callback)
+        call = BatchedCalls([(function, args, {})], self._backend.get_nested_backend(), self._reduce)
         submit = getattr(self._backend, "submit", None) or self._backend.apply_async
-        future = submit(call, callback=lambda out: done(lambda: self._backend.retrieve_result_callback(out)[0]))
+        retrieve = self._backend.retrieve_result_callback
+        future = submit(call, callback=lambda out: done(lambda: retrieve(out)[0], self._ended()))
         if hasattr(future, "add_done_callback"):
             # dask calls the callback on success only.
             future.add_done_callback(
-                lambda ended: done(ended.result) if not ended.cancelled() and ended.exception() else None
+                lambda ended: done(ended.result, {}) if not ended.cancelled() and ended.exception() else None
             )
+
+    def _ended(self) -> dict[int, int]:
+        """Return how the workers ended that have; loky asks here before it ends all others because of them."""
+        if not self._is("LokyBackend") or not (executor := self._backend._workers) or not executor._flags.broken:
+            return {}
+        processes = list((executor._processes or {}).values())
+        return {one.pid: one.exitcode for one in processes if one.exitcode is not None}
+
+    def renew(self) -> None:
+        """Have new workers, after one has died and taken all others with it."""
+        self._backend.abort_everything(ensure_ready=True)
 
     def close(self, abort: bool) -> None:
         """Give the workers back; with `abort`, what they are at is given up first."""
@@ -383,6 +413,44 @@ class ParallelDoor:
         noticed_by = time.monotonic() + 1
         while not self._backend._workers._work_ids.empty() and time.monotonic() < noticed_by:
             time.sleep(0.001)
+
+
+#: What backends raise in the place of a task whose worker is gone: loky, dask, ray.
+_DEATHS = {"TerminatedWorkerError", "KilledWorker", "WorkerCrashedError", "OutOfMemoryError"}
+
+
+def is_death(error: BaseException) -> bool:
+    """Whether a task failed because its worker is gone."""
+    return any(cls.__name__ in _DEATHS for cls in type(error).__mro__)
+
+
+def apart(function: Callable[..., Any], args: tuple[Any, ...], environment: dict[str, str]) -> Any:
+    """Start a process that calls a function, and that does not need to know the main module.
+
+    Returns
+    -------
+    process, connection
+        The connection is the end of a pipe whose other end is the first argument of the function.
+    """
+    context = get_context("loky")
+    connection, theirs = context.Pipe()
+    process = context.Process(target=function, args=(theirs, *args), env=environment)
+    with _no_daemon():
+        process.start()
+    theirs.close()
+    return process, connection
+
+
+@contextlib.contextmanager
+def _no_daemon() -> Iterator[None]:
+    """Let a daemonic process, as workers of dask are, have a child for once: one that does not outlive it."""
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    daemon = config.pop("daemon", None)
+    try:
+        yield
+    finally:
+        if daemon is not None:
+            config["daemon"] = daemon
 
 
 def ahead(pre_dispatch: int | str | None, n_workers: int) -> float:

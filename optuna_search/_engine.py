@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,16 +28,17 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from optuna_search._evaluate import Task
+from optuna_search._evaluate import Outcome, Task, lost
 from optuna_search._others import Others
 from optuna_search._propose import Proposals
-from optuna_search._record import FAILURE, Fold, Record, is_alive, measured_here
+from optuna_search._record import FAILURE, Fold, Record, counts, is_alive, measured_here
 from optuna_search._request import Budget
 from optuna_search._results import Verdict, judge
 from optuna_search._roster import Roster
-from optuna_search._signals import undisturbed
+from optuna_search._signals import came_by_signal, undisturbed
 from optuna_search._space import AnySpace, Candidate
-from optuna_search._store import Kept, Store, candidate_of, kept_of
+from optuna_search._store import EXITED, Kept, Store, candidate_of, kept_of, took_its_process_along
+from optuna_search._warned import Warned
 from optuna_search._workers import Workers
 from optuna_search.exceptions import LateResultWarning, SpaceError
 
@@ -49,6 +50,10 @@ HOPELESS = 5
 POLL_SECONDS = (0.02, 1.0)
 #: What a trial is failed with that was claimed and not needed.
 HANDED_BACK = "handed back: another process was faster"
+#: What one is failed with that was in the air when its search ended.
+STOPPED = "stopped before its last fold"
+#: A candidate that has taken so many processes along is not tried again.
+MAX_LOSSES = 2
 
 
 @dataclass
@@ -121,6 +126,10 @@ class Engine:
         #: Trials whose candidate another process has in the air: they take over its record.
         self._guests: dict[str, list[Flight]] = {}
         self._known: dict[str, Record] = {}
+        #: How many processes have died while they fitted a candidate themselves.
+        self._losses: Counter[str | None] = Counter()
+        #: What was warned of in the fits, and how often.
+        self.warned: Counter[Warned] = Counter()
         self._counted = self._sent = 0
         self._hopeless = True
         self._stopped = self._exhausted = False
@@ -130,13 +139,16 @@ class Engine:
 
     def run(self, workers: Workers) -> None:
         """Search until the budget is used up, nothing is left to propose, or somebody stops it."""
+        self.store.fits_inside = workers.inside
         pause = POLL_SECONDS[0]
         try:
             while True:
                 while workers.room > 0 and (task := self._next_task(workers)) is not None:
                     workers.send(task)
                 if workers.busy:
-                    self._land(*workers.take())
+                    if (landed := workers.take()) is None:
+                        break
+                    self._land(*landed)
                 elif self._stopped or self._out_of_time():
                     break
                 elif self.hear():
@@ -161,6 +173,8 @@ class Engine:
         news = self._others.news()
         for trial in news:
             if not is_alive(trial):
+                if took_its_process_along(trial):
+                    self._losses[self._key_of(trial)] += 1
                 self._lost(trial.number)
                 continue
             key = self._roster.key(trial.number)
@@ -176,14 +190,14 @@ class Engine:
         return bool(news)
 
     def _key_of(self, trial: FrozenTrial) -> str | None:
-        """Return the candidate of a trial; None for one in the air that is no point of the space.
+        """Return the candidate of a trial; None for one without an end of its own that is no point of the space.
 
         Whoever began that is about to notice that this is not the study that had its id before.
         """
         try:
             return candidate_of(trial, self.space).key
         except SpaceError:
-            if trial.state.is_finished():
+            if counts(trial):
                 raise
             return None
 
@@ -268,6 +282,10 @@ class Engine:
         elif known := self._known.get(key):
             flight.folds = list(known.folds)
             self._finish(flight)
+        elif self._losses[key] >= MAX_LOSSES:
+            why = f"{self._losses[key]} processes have died while they fitted this candidate; it is not tried again"
+            flight.folds = [lost(why)] * self.n_splits
+            self._finish(flight)
         elif flight.number != min(self._roster.holders(key)):  # of one candidate the first ticket is fitted
             self._guests.setdefault(key, []).append(flight)
             self._roster.enter(flight.number, key, fits=0)
@@ -322,17 +340,21 @@ class Engine:
 
     # --- the end of a trial ---
 
-    def _land(self, task: Task, result: Callable[[], list[Fold | None]]) -> None:
+    def _land(self, task: Task, result: Callable[[], Outcome]) -> None:
         flight = self._flights[task.trial]
         try:
-            folds = result()
-        except Exception as error:
+            outcome = result()
+        except (Exception, SystemExit) as error:
             # `error_score="raise"`, or a scorer that cannot be used: the caller gets it, the study a note.
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            if isinstance(error, SystemExit):
+                why = STOPPED if came_by_signal(error) else f"{EXITED}: {error}"
             with undisturbed():
-                self.store.release(flight.trial_id, f"{type(error).__name__}: {error}".splitlines()[0])
+                self.store.release(flight.trial_id, why)
                 del self._flights[task.trial]
             raise
-        for split, fold in zip(task.folds, folds, strict=True):
+        self.warned.update(outcome.warned)
+        for split, fold in zip(task.folds, outcome.folds, strict=True):
             if fold is None:  # by the worker's clock the time is up
                 self._stopped = True
             else:
@@ -384,5 +406,5 @@ class Engine:
         """Give up what is in the air: the search was stopped, or something was raised."""
         with undisturbed():
             for flight in list(self._flights.values()):
-                self.store.release(flight.trial_id, "stopped before its last fold")
+                self.store.release(flight.trial_id, STOPPED)
             self._flights.clear()

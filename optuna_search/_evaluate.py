@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import pickle
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import cloudpickle
 from sklearn.base import clone
 
 from optuna_search._compat import fit_and_score
 from optuna_search._record import Failure, Fold
+from optuna_search._warned import Warned, recorded
+from optuna_search.exceptions import WorkerError
 
 
 @dataclass(frozen=True)
@@ -50,27 +57,101 @@ class Task:
     #: scikit-learn's callback context of each fold, where somebody listens.
     contexts: tuple[Any, ...] = ()
 
+    @property
+    def single_folds(self) -> list[Task]:
+        """The same as one task for each fold."""
+        contexts = self.contexts or (None,) * len(self.folds)
+        return [
+            replace(self, folds=(split,), contexts=(context,))
+            for split, context in zip(self.folds, contexts, strict=True)
+        ]
 
-def evaluate(evaluation: Evaluation, task: Task, until: float | None = None) -> list[Fold | None]:
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a task."""
+
+    #: One entry for each of its folds; None for one that did not begin, because the time was up.
+    folds: list[Fold | None]
+    #: What was warned of meanwhile, and how often.
+    warned: Counter[Warned] = field(default_factory=Counter)
+
+
+def evaluate(
+    evaluation: Evaluation,
+    task: Task,
+    until: float | None = None,
+    *,
+    begins: Callable[[int], None] | None = None,
+    alone: bool = True,
+    inside: bool = False,
+) -> Outcome:
     """Fit and score the folds of a task, one after the other.
 
     Parameters
     ----------
     until : float or None
-        Seconds since the epoch after which no fold begins any more; None stands in the place of one that did not.
+        Seconds since the epoch after which no fold begins any more.
+    begins : callable or None
+        Called with the number of each fold before it begins.
+    alone : bool
+        Whether nothing else runs in this process: only then can warnings be told apart.
+    inside : bool
+        Whether this is the main thread of the search: an exit that is asked for there may be meant for it.
 
     Raises
     ------
     Exception
         What the estimator raised, if ``error_score="raise"``.
     """
-    return [
-        _evaluate_fold(evaluation, task, split, context) if until is None or time.time() < until else None
-        for split, context in zip(task.folds, task.contexts or [None] * len(task.folds), strict=True)
-    ]
+    folds: list[Fold | None] = []
+    with recorded() if alone else contextlib.nullcontext(Counter[Warned]()) as warned:
+        for one in task.single_folds:
+            if until is not None and time.time() >= until:
+                folds.append(None)
+                continue
+            if begins is not None:
+                begins(one.folds[0])
+            folds.append(_evaluate_fold(evaluation, one, exits=not inside))
+    return Outcome(folds, warned)
 
 
-def _evaluate_fold(evaluation: Evaluation, task: Task, split: int, context: Any) -> Fold:
+def lost(why: str, seconds: float = 0.0, traceback: str = "") -> Fold:
+    """Return what is kept of a fold that did not come to its end, and not by an exception."""
+    return Fold({}, {}, seconds, 0.0, Failure(why, "", traceback or why))
+
+
+def died(exit_code: Any) -> str:
+    """Say of a process how it came to its end: by an exit code, or by minus the number of a signal."""
+    if isinstance(exit_code, int):
+        how = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+        return f"worker died ({how})"
+    return "worker died"
+
+
+def sendable(error: Exception) -> Exception:
+    """Return an exception as another process can read it: itself, if it survives a pickle."""
+    try:
+        pickle.loads(cloudpickle.dumps(error))
+        return error
+    except Exception:
+        return WorkerError("".join(traceback.format_exception(error)))
+
+
+def _evaluate_fold(evaluation: Evaluation, task: Task, *, exits: bool) -> Fold:
+    started = time.time()
+    try:
+        return _fit_and_score(evaluation, task)
+    except SystemExit as error:
+        if not exits or evaluation.error_score == "raise":
+            raise
+        # What asks its process to end is told as one that did; this process has other folds to fit.
+        code = 0 if error.code is None else error.code if isinstance(error.code, int) else 1
+        return lost(died(code), time.time() - started, traceback.format_exc())
+
+
+def _fit_and_score(evaluation: Evaluation, task: Task) -> Fold:
+    split, *_ = task.folds
     train, test = evaluation.splits[split]
     result = fit_and_score(
         clone(evaluation.estimator),
@@ -89,7 +170,7 @@ def _evaluate_fold(evaluation: Evaluation, task: Task, split: int, context: Any)
         candidate_progress=task.progress,
         error_score=evaluation.error_score,
         caller=evaluation.caller,
-        callback_ctx=context,
+        callback_ctx=task.contexts[0],
     )
     failed = result["fit_error"] is not None
     return Fold(

@@ -23,6 +23,7 @@ from optuna_search._fork import Parent
 from optuna_search._names import name_complaint
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
+from optuna_search._workers import Limits
 from optuna_search.exceptions import InvalidRequestError, SpaceError
 
 #: How many trials a search runs when nothing says how many and it is not a grid.
@@ -61,10 +62,11 @@ _LATER = {
     "min_resources": "auto",
     "max_resources": "auto",
     "factor": 3,
-    "fit_timeout": None,
 }
 
 
+#: When the time of a search is up, folds at work have this share of it left, and so many seconds at least.
+GRACE = (0.1, 3.0)
 #: Goals that are no metric.
 _TIMES = ("fit_time", "score_time")
 
@@ -365,6 +367,14 @@ def budget_of(search: Any, space: AnySpace, started: float, n_known: int = 0) ->
         n_trials = left if n_trials is None else min(n_trials, left)
     deadline = None if search.timeout is None else started + search.timeout
     return Budget(n_trials, search.n_fits, deadline, give_up=order != "grid")
+
+
+def limits_of(search: Any, budget: Budget) -> Limits:
+    """Return when folds end that do not end by themselves."""
+    if budget.deadline is None:
+        return Limits(search.fit_timeout)
+    share, at_least = GRACE
+    return Limits(search.fit_timeout, budget.deadline, budget.deadline + max(share * search.timeout, at_least))
 
 
 def proposals_of(

@@ -54,6 +54,7 @@ from optuna_search._store import (
 )
 from optuna_search._tokens import token
 from optuna_search._url import protect
+from optuna_search._warned import tell
 from optuna_search._workers import open_workers
 from optuna_search.callbacks import Progress, watching
 from optuna_search.exceptions import InvalidRequestError, NoResultError
@@ -101,9 +102,13 @@ class OptunaSearchCV(BaseSearchCV):
     n_fits : int, default=None
         The same in fits of a fold. The trial in the air when it is reached is finished.
     timeout : float, default=None
-        Seconds for the whole search. It stops between folds; the best so far is the result.
+        Seconds for the whole search. It stops between folds; the best so far is the result. A fold that is
+        still at work has a tenth of that time left, 3 seconds at least, and is then given up; with ``n_jobs=1`` and
+        no `fit_timeout` it runs in this process, where nothing can interrupt it.
     fit_timeout : float, default=None
-        Not in this version.
+        Seconds for one fold's fit and score. A fold that takes longer has failed, with the reason "timeout after
+        ... s", whatever it is at: fits then run in processes of their own, one for each worker, also with
+        ``n_jobs=1`` and with threads. None: fits take as long as they take.
     sampler : str or optuna.samplers.BaseSampler, default=None
         "tpe", "random", "grid", "qmc", "cmaes", "gp", "nsgaii", "nsgaiii", "brute-force", or an Optuna
         sampler, which is copied and never changed. "random" over lists draws without replacement, the very
@@ -423,12 +428,13 @@ class OptunaSearchCV(BaseSearchCV):
         try:
             with (
                 tidied_up_on_sigterm(),
-                open_workers(evaluation, self.n_jobs, self.pre_dispatch, budget.deadline) as workers,
+                open_workers(evaluation, self.n_jobs, self.pre_dispatch, _request.limits_of(self, budget)) as workers,
                 renewed(store),
             ):
                 engine.run(workers)
         finally:
             progress.close()
+            tell(engine.warned)
         search_context.call_on_fit_task_end(estimator=self)
 
     @property

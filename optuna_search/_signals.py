@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -80,6 +81,13 @@ def undisturbed() -> Iterator[None]:
         let_through()
         for caught, frame in held:
             usual[caught](caught, frame)
+
+
+def came_by_signal(error: BaseException) -> bool:
+    """Whether an exception was raised by the program's own handler of a signal."""
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return not handlers.isdisjoint(frames)
 
 
 def _leave_forks_alone() -> None:

@@ -37,6 +37,8 @@ from optuna_search._tokens import plain, token
 from optuna_search.exceptions import ForeignTrialsWarning, SpaceError, StorageError, StudyMismatchError, VersionWarning
 
 ABANDONED = "abandoned"
+#: What the failure of a trial begins with whose fit has asked its process to end.
+EXITED = "SystemExit"
 #: Making a study takes two writes; whoever finds it between them waits so long for the second.
 FIRST_WORD_SECONDS = 1.0
 
@@ -107,6 +109,8 @@ class Store:
         #: What tells this use of the study from all others, of this process too.
         self.search_id = uuid.uuid4().hex
         self._is_at_work = False
+        #: Whether the folds of our trials are fitted in this process.
+        self.fits_inside = True
         #: The claims of our trials in the air, by the id of the trial in the storage.
         self.claims: dict[int, dict[str, Any]] = {}
         #: What each trial of ours tries, by its number.
@@ -165,7 +169,7 @@ class Store:
 
     def claim(self, candidate: Candidate) -> tuple[int, int]:
         """Write a running trial, and return its id and its number."""
-        claim = _owner.claim(self.search_id)
+        claim = _owner.claim(self.search_id) | {"inside": self.fits_inside}
         template = create_trial(
             state=TrialState.RUNNING,
             params=dict(candidate.point),
@@ -284,6 +288,13 @@ class Store:
     def header(self) -> dict[str, Any]:
         """Return what is kept of the study itself."""
         return header_of(self.study.study_name, self.storage.get_study_user_attrs(self.study_id))
+
+
+def took_its_process_along(trial: FrozenTrial) -> bool:
+    """Whether a trial was given up because its process, which fitted it itself, died or exited."""
+    failure, claim = trial.user_attrs.get(FAILURE), trial.user_attrs.get(CLAIM)
+    was_inside = isinstance(claim, Mapping) and claim.get("inside") is not False
+    return was_inside and (failure == ABANDONED or str(failure).startswith(EXITED))
 
 
 def kept_of(trials: Iterable[FrozenTrial]) -> list[Kept]:

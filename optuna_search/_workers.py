@@ -2,43 +2,62 @@
 
 The engine sends as many tasks as `room` allows and then takes one result at a time. Everything it knows
 stays in one thread: a backend's own threads do no more than put what came back into a queue.
+
+A worker process that dies takes joblib's whole pool with it. Each worker notes which fold it begins, and loky
+tells how its workers ended before it ends the others: so the fold that was at work in the dead one has failed,
+and everything else that was in the air is sent again, to a new pool.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import mmap
 import os
-import pickle
 import queue
 import shutil
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-import cloudpickle
+from optuna_search._compat import ParallelDoor, ahead, is_death, with_settings
+from optuna_search._evaluate import Evaluation, Outcome, Task, died, evaluate, lost, sendable
+from optuna_search._isolation import Isolated
+from optuna_search._sharing import Here, pickled, shared_with
+from optuna_search.exceptions import WorkerError
 
-from optuna_search._compat import ParallelDoor, ahead, with_settings
-from optuna_search._evaluate import Evaluation, Task, evaluate
-from optuna_search._record import Fold
-
-Result: TypeAlias = Callable[[], list[Fold | None]]
+Result: TypeAlias = Callable[[], Outcome]
 
 #: Tasks beyond one for each worker, so that none waits while the engine takes a result and sends the next.
 LOOK_AHEAD = 2
-#: Arrays from this size on are shared among processes; joblib draws the same line.
-SHARED_BYTES = 1_000_000
+#: How often a task is sent again that was lost with its worker while nobody knows whose fault it was.
+MAX_BREAKS = 2
+#: How often pools that say nothing of it are looked at for workers that have died.
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a fold ends that does not end by itself."""
+
+    #: Seconds for one fold.
+    fit_timeout: float | None = None
+    #: The moment when no fold begins any more, by `time.monotonic`.
+    deadline: float | None = None
+    #: The moment when nothing is waited for any more, by `time.monotonic`.
+    cutoff: float | None = None
 
 
 class Workers(Protocol):
     """What the engine needs of whoever does the work."""
 
     n_workers: int
+    #: Whether folds are fitted in this process, which then may die of one.
+    inside: bool
 
     @property
     def room(self) -> int:
@@ -51,10 +70,10 @@ class Workers(Protocol):
     def send(self, task: Task) -> None:
         """Send a task."""
 
-    def take(self) -> tuple[Task, Result]:
-        """Wait for the next result: the task, and a function that returns its folds or raises its error.
+    def take(self) -> tuple[Task, Result] | None:
+        """Wait for the next result: the task, and a function that returns what came of it or raises its error.
 
-        None stands for a fold that did not begin, because the time was up.
+        None says that the time for waiting is over.
         """
 
 
@@ -62,7 +81,9 @@ class Workers(Protocol):
 class Inline:
     """One worker: this thread, when its result is asked for."""
 
-    evaluation: Evaluation
+    #: Evaluates a task.
+    work: Callable[[Task], Outcome]
+    inside: bool = True
     n_workers: int = 1
     _tasks: deque[Task] = field(default_factory=deque)
 
@@ -83,7 +104,7 @@ class Inline:
     def take(self) -> tuple[Task, Result]:
         """Run the task."""
         task = self._tasks.popleft()
-        return task, functools.partial(evaluate, self.evaluation, task)
+        return task, functools.partial(self.work, task)
 
 
 class Backend:
@@ -95,23 +116,24 @@ class Backend:
     """
 
     def __init__(
-        self, door: ParallelDoor, evaluation: Evaluation, pre_dispatch: int | str | None, until: float | None,
-        folder: Path,
+        self, door: ParallelDoor, work: Callable[..., Outcome], shared: Any, *, raises: bool,
+        pre_dispatch: int | str | None, limits: Limits, folder: Path,
     ) -> None:  # fmt: skip
         self.n_workers = door.n_workers
+        self.inside = door.shares_memory and not isinstance(shared, Isolated)
         self._door = door
         self._room = min(ahead(pre_dispatch, door.n_workers), door.n_workers + LOOK_AHEAD)
-        self._done: queue.SimpleQueue[tuple[int, Result]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[int, Result, Mapping[int, int]]] = queue.SimpleQueue()
         self._flying: dict[int, Task] = {}
-        self._until = until
+        self._ready: deque[tuple[Task, Result]] = deque()
+        self._cutoff = limits.cutoff
+        self._until = _by_the_clock(limits.deadline)
         self._sent = 0
-        if door.shares_memory:
-            self._shared: Any = Here(evaluation)
-        elif door.shares_files:
-            self._shared = OnDisk.write(evaluation, folder)
-        else:
-            self._shared = Scattered(evaluation)
-        self._call = with_settings(_work, in_threads=door.shares_memory)
+        self._shared = shared
+        self._call = with_settings(work, in_threads=door.shares_memory)
+        self._raises = raises
+        self._notes = Notes(str(folder)) if door.shares_files else None
+        self._breaks: Counter[tuple[int, tuple[int, ...]]] = Counter()
 
     @property
     def room(self) -> int:
@@ -121,113 +143,181 @@ class Backend:
     @property
     def busy(self) -> bool:
         """Whether some result is still to come."""
-        return bool(self._flying)
+        return bool(self._flying or self._ready)
 
     def send(self, task: Task) -> None:
         """Send a task to the backend."""
         ticket, self._sent = self._sent, self._sent + 1
         self._flying[ticket] = task
-        self._door.submit(
-            self._call, (self._shared, task, self._until), lambda result: self._done.put((ticket, result))
-        )
+        args = (self._shared, task, self._until, self._notes and self._notes.of(ticket))
+        done = functools.partial(self._called_back, ticket)
+        try:
+            self._door.submit(self._call, args, done)
+        except Exception as error:
+            if not is_death(error):
+                raise
+            if len(self._flying) == 1:  # a worker has died that had nothing to do
+                self._door.renew()
+                self._door.submit(self._call, args, done)
+            # Else the others in the air are about to come back as lost, and this one is sent again with them.
 
-    def take(self) -> tuple[Task, Result]:
+    def _called_back(self, ticket: int, result: Result, ended: Mapping[int, int]) -> None:
+        self._done.put((ticket, result, ended))
+
+    def take(self) -> tuple[Task, Result] | None:
         """Wait for the backend to call back."""
-        while True:
-            ticket, result = self._done.get()
-            if ticket in self._flying:
-                return self._flying.pop(ticket), result
+        while not self._ready:
+            try:
+                ticket, result, ended = self._done.get(timeout=self._patience())
+            except queue.Empty:
+                if self._cutoff is not None and time.monotonic() >= self._cutoff:
+                    return None
+                self._look_for_the_dead()
+                continue
+            task = self._flying.pop(ticket, None)
+            if task is None:  # called back twice, or sent again since
+                continue
+            try:
+                outcome = result()
+            except BaseException as error:
+                if not is_death(error):
+                    self._ready.append((task, functools.partial(_raise, error)))
+                elif self._notes is None:  # somewhere else, where whoever has the workers takes care of the others
+                    self._try_again(task)
+                else:
+                    self._flying[ticket] = task
+                    self._send_again(ended)
+                continue
+            self._ready.append((task, functools.partial(_same, outcome)))
+        return self._ready.popleft()
+
+    def _patience(self) -> float | None:
+        waits = [] if self._door.tells_deaths else [LOOK_SECONDS]
+        if self._cutoff is not None:
+            waits.append(max(0.0, self._cutoff - time.monotonic()))
+        return min(waits, default=None)
+
+    # --- when a worker has died ---
+
+    def _send_again(self, ended: Mapping[int, int]) -> None:
+        """Tell what the workers were at that have died, and send everything else again that was in the air.
+
+        Parameters
+        ----------
+        ended : mapping of int to int
+            The exit codes of the workers that ended by themselves.
+        """
+        flying, self._flying = self._flying, {}
+        self._door.renew()
+        begun = {ticket: self._notes.read(ticket) for ticket in flying} if self._notes else {}
+        # The result of an earlier task of the same worker may have been lost on its way.
+        last_of = {pid: ticket for ticket, (pid, _) in sorted(begun.items()) if pid in ended}
+        for ticket, task in flying.items():
+            pid, split = begun.get(ticket, (None, None))
+            if pid is not None and split in task.folds and last_of.get(pid) == ticket:
+                self._fail(task, split, ended[pid])
+            elif last_of:
+                self.send(task)
+            else:
+                self._try_again(task)
+
+    def _try_again(self, task: Task) -> None:
+        """Send a task again that was lost with a worker, when nobody knows whose fault it was."""
+        if self._breaks[task.trial, task.folds] >= MAX_BREAKS:
+            self._fail(task, task.folds[0], None)
+            return
+        for one in task.single_folds:  # so that it shows which of them it is
+            self._breaks[task.trial, one.folds] += 1
+            self.send(one)
+
+    def _fail(self, task: Task, split: int | None, exit_code: int | None) -> None:
+        """Have one fold of a task failed, because its worker died; the others are sent again."""
+        for one in task.single_folds:
+            if one.folds != (split,):
+                self.send(one)
+            elif self._raises:
+                self._ready.append((one, functools.partial(_raise, WorkerError(died(exit_code)))))
+            else:
+                self._ready.append((one, functools.partial(Outcome, [lost(died(exit_code))])))
+
+    def _look_for_the_dead(self) -> None:
+        """Find the tasks whose workers are gone where nobody tells."""
+        for ticket, task in [*self._flying.items()] if self._notes else []:
+            pid, split = self._notes.read(ticket) if self._notes else (None, None)
+            if pid is not None and split is not None and not _lives(pid):
+                del self._flying[ticket]
+                self._fail(task, split, None)
 
 
-def _work(shared: Any, task: Task, until: float | None) -> list[Fold | None]:
-    return evaluate(shared.get(), task, until)
+def _work(shared: Any, task: Task, until: float | None, note: Note | None) -> Outcome:
+    """Evaluate a task in a worker."""
+    try:
+        inside = isinstance(shared, Here)
+        return evaluate(shared.get(), task, until, begins=note, alone=not inside)
+    except Exception as error:
+        if isinstance(shared, Here):
+            raise
+        raise sendable(error) from None
+
+
+def _work_apart(isolated: Isolated, task: Task, until: float | None, note: Note | None) -> Outcome:
+    """Have a helper process of this worker evaluate a task."""
+    return isolated.evaluate(task, until)
+
+
+def _raise(error: BaseException) -> Outcome:
+    raise error
+
+
+def _same(outcome: Outcome) -> Outcome:
+    return outcome
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()  # where the system does not tell, it lives
+
+
+def _by_the_clock(moment: float | None) -> float | None:
+    """Return a moment of `time.monotonic` in seconds since the epoch: other processes have other monotonic clocks."""
+    return None if moment is None else time.time() + moment - time.monotonic()
 
 
 @dataclass(frozen=True)
-class Here:
-    """The evaluation, for threads of this process."""
-
-    evaluation: Evaluation
-
-    def get(self) -> Evaluation:
-        """Return the evaluation."""
-        return self.evaluation
-
-
-class Scattered:
-    """The evaluation, for workers elsewhere: it travels by pickle, and on dask once for each worker."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self._pickled = cloudpickle.dumps(evaluation)
-        self._evaluation: Evaluation | None = None
-
-    def get(self) -> Evaluation:
-        """Return the evaluation, unpacked once where it is."""
-        if self._evaluation is None:
-            self._evaluation = pickle.loads(self._pickled)
-        return self._evaluation
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_pickled": self._pickled, "_evaluation": None}
-
-    def __sizeof__(self) -> int:
-        # joblib's dask backend scatters what is large, once, instead of sending it along with every task.
-        return object.__sizeof__(self) + max(len(self._pickled), 1 << 20)
-
-
-@dataclass(frozen=True)
-class OnDisk:
-    """The evaluation, for processes of this machine: written once, mapped into memory by each of them.
-
-    Large arrays of any kind (NumPy, pandas, sparse) are kept outside of the pickle, so that the processes
-    share one copy of them in memory; they are read-only there, as joblib's own memory maps are.
-    """
+class Note:
+    """A file in which a worker notes who it is and which fold it begins."""
 
     path: str
 
-    @classmethod
-    def write(cls, evaluation: Evaluation, folder: Path) -> OnDisk:
-        """Write the evaluation into a folder."""
-        buffers: list[pickle.PickleBuffer] = []
-
-        def stays_in_the_pickle(buffer: pickle.PickleBuffer) -> bool:
-            if buffer.raw().nbytes < SHARED_BYTES:
-                return True
-            buffers.append(buffer)
-            return False
-
-        head = cloudpickle.dumps(evaluation, protocol=5, buffer_callback=stays_in_the_pickle)
-        path = folder / "evaluation"
-        sizes = []
-        with path.open("wb") as file:
-            for buffer in buffers:
-                # Arrays begin at multiples of 64 bytes, as NumPy allocates them.
-                file.write(b"\0" * (-file.tell() % 64))
-                raw = buffer.raw()
-                sizes.append((file.tell(), raw.nbytes))
-                file.write(raw)
-        (folder / "head").write_bytes(pickle.dumps((head, sizes)))
-        return cls(str(path))
-
-    def get(self) -> Evaluation:
-        """Return the evaluation, read once by each process."""
-        return _read(self.path)
+    def __call__(self, split: int) -> None:
+        """Write it."""
+        with open(self.path, "w") as file:
+            file.write(f"{os.getpid()} {split}")
 
 
-@functools.lru_cache(maxsize=1)
-def _read(path: str) -> Evaluation:
-    head, sizes = pickle.loads((Path(path).parent / "head").read_bytes())
-    buffers: list[Any] = [b""] * len(sizes)
-    if os.path.getsize(path):
-        with open(path, "rb") as file:
-            whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        buffers = [whole[start : start + length] for start, length in sizes]
-    return pickle.loads(head, buffers=buffers)
+@dataclass(frozen=True)
+class Notes:
+    """The notes of all workers of this machine, by the tickets of their tasks."""
+
+    folder: str
+
+    def of(self, ticket: int) -> Note:
+        """Return the note of one task."""
+        return Note(os.path.join(self.folder, f"task-{ticket}"))
+
+    def read(self, ticket: int) -> tuple[int | None, int | None]:
+        """Return the process and the fold that it has begun last; None where it has begun none."""
+        with contextlib.suppress(OSError, ValueError):
+            pid, split = Path(self.of(ticket).path).read_text().split()
+            return int(pid), int(split)
+        return None, None
 
 
 @contextlib.contextmanager
 def open_workers(
-    evaluation: Evaluation, n_jobs: int | None, pre_dispatch: int | str | None, deadline: float | None
+    evaluation: Evaluation, n_jobs: int | None, pre_dispatch: int | str | None, limits: Limits
 ) -> Iterator[Workers]:
     """Yield the workers of a search, and let them go at its end.
 
@@ -239,25 +329,49 @@ def open_workers(
         As in joblib.
     pre_dispatch : int or str or None
         How many tasks may be with the workers at once, as in joblib.
-    deadline : float or None
-        When no fold is to begin any more, by `time.monotonic`: what waits with a worker then is not worth its time.
+    limits : Limits
+        When a fold, and when all of them are to end.
+
+    Raises
+    ------
+    InvalidRequestError
+        If workers are other processes, and something cannot be sent there.
     """
     door = ParallelDoor(n_jobs)
-    if door.is_sequential:
+    if door.is_sequential and limits.fit_timeout is None:
         try:
-            yield Inline(evaluation)
+            yield Inline(functools.partial(evaluate, evaluation, inside=True))
         finally:
             door.close(abort=False)
         return
+    raises = evaluation.error_score == "raise"
     folder = Path(tempfile.mkdtemp(prefix="optuna-search-"))
-    abort = True
+    isolated, abort = None, True
     try:
-        # Another process has another monotonic clock, and another machine too.
-        until = None if deadline is None else time.time() + deadline - time.monotonic()
-        workers = Backend(door, evaluation, pre_dispatch, until, folder)
+        shared = shared_with(evaluation, door, folder, apart=limits.fit_timeout is not None)
+        work: Callable[..., Outcome] = _work
+        if limits.fit_timeout is not None:
+            call = functools.partial(with_settings(_work, in_threads=False), shared, until=None, note=None)
+            environment, cutoff = door.environment, _by_the_clock(limits.cutoff)
+            isolated = Isolated(
+                pickled(call), limits.fit_timeout, cutoff, raises, uuid.uuid4().hex, environment
+            )  # fmt: skip
+            work, shared = _work_apart, isolated
+            if door.shares_files:  # a thread of this process for each helper does what a process of its own would
+                door.close(abort=False)
+                door = ParallelDoor(door.n_workers, "threading")
+        if door.is_sequential:
+            assert isolated is not None
+            yield Inline(isolated.evaluate, inside=False)
+            return
+        workers = Backend(
+            door, work, shared, raises=raises, pre_dispatch=pre_dispatch, limits=limits, folder=folder
+        )  # fmt: skip
         yield workers
         # Whatever is still with the workers now, nobody waits for.
         abort = workers.busy
     finally:
+        if isolated is not None:
+            isolated.close()
         door.close(abort)
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,6 +7,7 @@
     │   └── SpaceError                                 the same, about the space that is to be searched
     ├── StudyMismatchError (ValueError)                the study was measured on something else
     ├── NoResultError (ValueError)                     the search ended without one finished trial
+    ├── WorkerError (RuntimeError)                     a fit did not come back, and error_score="raise"
     └── StorageError (RuntimeError)                    the storage cannot be opened, read or written
 
     OptunaSearchWarning (UserWarning)
@@ -32,6 +33,7 @@ __all__ = [
     "StorageError",
     "StudyMismatchError",
     "VersionWarning",
+    "WorkerError",
 ]
 
 
@@ -93,6 +95,13 @@ class StudyMismatchError(OptunaSearchError, ValueError):
 
 class NoResultError(OptunaSearchError, ValueError):
     """The search ended without a single finished trial."""
+
+
+class WorkerError(OptunaSearchError, RuntimeError):
+    """A fit did not come back: its process died, or it took longer than `fit_timeout`.
+
+    With ``error_score="raise"`` only; otherwise the fold has failed, and the search goes on.
+    """
 
 
 class StorageError(OptunaSearchError, RuntimeError):

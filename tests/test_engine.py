@@ -19,6 +19,7 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid
 
 from optuna_search import OptunaSearchCV, _engine
 from optuna_search._engine import Engine
+from optuna_search._evaluate import Outcome
 from optuna_search._propose import Enumeration
 from optuna_search._record import Failure, Fold
 from optuna_search._request import Budget
@@ -36,6 +37,8 @@ X, Y = rng.normal(size=(12, 2)), np.arange(12) % 2
 
 class Simulated:
     """Workers of a world of its own: they take tasks first come, first served, and time passes when one ends."""
+
+    inside = True
 
     def __init__(self, n_workers, seconds=lambda trial, fold: 1.0, ahead=2, result=None):
         self.n_workers = n_workers
@@ -69,7 +72,7 @@ class Simulated:
         self._out.remove(ended)
         self.now, _, task = ended
         self.landed.append(task)
-        return task, lambda: [self._result(task, fold) for fold in task.folds]
+        return task, lambda: Outcome([self._result(task, fold) for fold in task.folds])
 
     def _score(self, task, fold):
         return Fold({"score": float(task.params.get("x", 0))}, {}, self._seconds(task.trial, fold), 0.0)

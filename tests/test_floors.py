@@ -12,11 +12,12 @@ PACKAGE = Path(optuna_search.__file__).parent
 FLOORS = [
     ["_compat"],
     ["exceptions"],
-    ["_tokens", "_url", "_owner", "_signals", "_tables", "_references", "_roster"],
+    ["_tokens", "_url", "_owner", "_signals", "_tables", "_references", "_roster", "_warned"],
     ["_hints", "_names", "_json", "_beyond"],
     ["_dimensions", "_record", "_fingerprint", "_samplers", "_forkreport"],
     ["_database", "_sqlite"],
     ["_space", "_storage", "_evaluate", "_results"],
+    ["_isolation", "_sharing"],
     ["_store", "_propose", "_workers", "_transfer", "callbacks"],
     ["_lease"],
     ["_others", "_fork", "_measure", "_reading", "_copying", "_listing", "_studyfile"],

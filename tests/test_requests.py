@@ -424,7 +424,6 @@ LATER = {
     "max_resources": [100],
     "factor": [2, 4.5],
     "objectives": [["accuracy", "fit_time"], ["fit_time"], ["score_time"], ["accuracy", "f1"]],
-    "fit_timeout": [3.0, 10],
 }
 
 
