@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import threading
 import time
+import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,10 +50,13 @@ __all__ = [
     "fold_context",
     "format_results",
     "is_death",
+    "is_of_storage",
+    "journal_path",
     "listener",
     "made_of",
     "no_experimental_warnings",
     "num_samples",
+    "proxy_address",
     "published_scorer",
     "quiet_optuna",
     "relational",
@@ -278,6 +282,38 @@ def backend_url(storage: optuna.storages.BaseStorage) -> Any:
     """Return the URL and the options that a storage of a database connects with."""
     inner = getattr(storage, "_backend", storage)
     return getattr(inner, "url", None) or getattr(inner, "_url", None), getattr(inner, "engine_kwargs", None)
+
+
+def journal_path(storage: optuna.storages.BaseStorage) -> str | None:
+    """Return the file of a journal storage, or None."""
+    backend = getattr(storage, "_backend", None)
+    path = getattr(backend, "path", None) or getattr(backend, "_file_path", None)
+    return path if isinstance(path, str) else None
+
+
+def proxy_address(storage: optuna.storages.BaseStorage) -> str | None:
+    """Return host and port of a storage proxy, or None."""
+    from optuna.storages import GrpcStorageProxy
+
+    return f"{storage._host}:{storage._port}" if isinstance(storage, GrpcStorageProxy) else None
+
+
+#: Packages whose errors say that a storage, or the way to it, has failed.
+_OF_STORAGES = {"sqlalchemy", "sqlite3", "psycopg", "psycopg2", "pymysql", "MySQLdb", "grpc"}
+#: Those of them that say that what was asked for makes no sense.
+_OF_REQUESTS = {"IntegrityError", "DataError", "ArgumentError", "NoSuchModuleError", "StatementError"}
+
+
+def is_of_storage(error: BaseException) -> bool:
+    """Whether an error says that a storage has failed, and not that something in it is not as it was thought to be."""
+    from optuna.exceptions import StorageInternalError
+
+    if isinstance(error, OSError | StorageInternalError):
+        return True
+    if type(error) in (UnboundLocalError, AssertionError):  # what Optuna comes to when a commit has failed
+        frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        return bool(frames) and frames[-1].partition(".")[0] == "optuna"
+    return type(error).__module__.partition(".")[0] in _OF_STORAGES and type(error).__name__ not in _OF_REQUESTS
 
 
 def uncached(storage: optuna.storages.BaseStorage) -> optuna.storages.BaseStorage:

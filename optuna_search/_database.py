@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from optuna.storages import BaseStorage
 
-from optuna_search._compat import relational, renamed
+from optuna_search._compat import journal_path, relational, renamed
 from optuna_search._record import RECORD, RETIRED
 from optuna_search.exceptions import StorageError
 
@@ -22,6 +24,20 @@ def study_names(storage: BaseStorage) -> list[str]:
     with database.engine.connect() as connection:
         rows = connection.execute(sqlalchemy.text("SELECT study_name FROM studies ORDER BY study_id"))
         return [str(name) for (name,) in rows]
+
+
+def file_of_storage(storage: BaseStorage) -> Path | None:
+    """Return the file that a storage keeps everything in; None if it is no file, or a server knows."""
+    if (journal := journal_path(storage)) is not None:
+        return Path(journal)
+    database = relational(storage)
+    if database is None or database.engine.dialect.name != "sqlite":
+        return None
+    with database.engine.connect() as connection:
+        for _, name, file in connection.exec_driver_sql("PRAGMA database_list"):
+            if name == "main" and file:
+                return Path(file)
+    return None
 
 
 def gives_ids_again(storage: BaseStorage) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from optuna.trial import FrozenTrial
 
 from optuna_search import _owner
+from optuna_search._compat import storage_id
 from optuna_search._lease import Patience
 from optuna_search._record import CLAIM, ORIGIN, RECORD
 from optuna_search._store import Store
@@ -28,6 +29,8 @@ class Others:
         """Return the trials that began or ended since the last call; what the dead left behind is given up."""
         trials = self._store.trials()
         running = [t for t in self._fresh(trials) if _is_in_the_air(t)]
+        for trial in filter(self._store.is_double, running):
+            self._store.release(storage_id(trial), "claimed twice")
         self._patience = {t.number: self._patience.get(t.number, Patience()) for t in running}
         gone = [t for t in running if self._patience[t.number].is_over(t.user_attrs[CLAIM])]
         for trial in gone:

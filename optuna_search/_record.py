@@ -85,8 +85,8 @@ class Record:
         return [fold for fold in self.folds if fold is not None]
 
 
-def encode(record: Record, value: float | None) -> dict[str, Any]:
-    """Return the record as JSON, with the value of the trial: None if it failed."""
+def encode(record: Record, value: float | None, claim: str | None = None) -> dict[str, Any]:
+    """Return the record as JSON, with the value of the trial: None if it failed; and the claim that it belongs to."""
     run = record.run
     encoded: dict[str, Any] = {
         "schema": SCHEMA,
@@ -96,6 +96,8 @@ def encode(record: Record, value: float | None) -> dict[str, Any]:
         "fit_time": [fold and fold.fit_time for fold in record.folds],
         "score_time": [fold and fold.score_time for fold in record.folds],
     }
+    if claim is not None:
+        encoded["claim"] = claim
     if any(fold.train for fold in run):
         encoded["train"] = _encode_scores([fold.train if fold else None for fold in record.folds])
     if any(fold.multimetric for fold in run):
@@ -153,7 +155,13 @@ def is_alive(trial: FrozenTrial) -> bool:
 
 def value_of(trial: FrozenTrial) -> float | None:
     """Return the value that the record of a trial has, where its end is not written yet; None if it failed."""
-    value = trial.user_attrs[RECORD].get("value")
+    return value_in(trial.user_attrs[RECORD])
+
+
+def value_in(encoded: Any) -> float | None:
+    """Return the value of the trial that a record belongs to."""
+    check_schema(encoded, "a trial")
+    value = encoded.get("value")
     return None if value is None else float(value)
 
 

@@ -57,7 +57,7 @@ from optuna_search._url import protect
 from optuna_search._warned import tell
 from optuna_search._workers import open_workers
 from optuna_search.callbacks import Progress, watching
-from optuna_search.exceptions import InvalidRequestError, NoResultError
+from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 
 #: The attributes of a fitted search that are not for its users.
 _HIDDEN = ("_study", "_study_name", "_parent", "_metric", "_texts")
@@ -351,12 +351,18 @@ class OptunaSearchCV(BaseSearchCV):
         with in_use(self.scoring, self.estimator, space):
             try:
                 self._search(store, space, evaluation, context, started)
+                kept = store.kept()
             except KeyboardInterrupt as interrupt:
                 with contextlib.suppress(Exception):  # nothing that a storage or a refit has to say comes before this
                     interrupt.add_note(store.what_is_kept())
                     self._publish(store, store.kept(), space, self._setup)
                 raise
-            kept = store.kept()
+            except StorageError as error:
+                with contextlib.suppress(Exception):
+                    rescued = store.rescued()
+                    self._publish(rescued, rescued.kept(), space, self._setup)
+                    error.add_note(rescued.what_is_kept())
+                raise
             self._report_failed_fits(kept)
             self._publish(store, kept, space, self._setup)
             self._require_a_result()
@@ -395,6 +401,7 @@ class OptunaSearchCV(BaseSearchCV):
             is_sampled = _request.order_of(self, space) is None
             storage = open_storage(self.storage)
             store, _ = fork(parent, storage, name, header, self.estimator, space, probes=is_sampled)
+        store.take_in_spilled()
         self._note_report(store)
         warn_of_foreign_trials(store)
         return store

@@ -21,8 +21,9 @@ OPTUNAS = ("studies", "version_info")
 OF_A_STUDY_FILE = {"study_id", "study_name", "version_info_id", "schema_version"}
 #: The first table that Optuna makes is there alone for a moment.
 BEGUN = ({"studies"}, {"study_id", "study_name"})
-#: Seconds that a write waits for other processes to let go of a file.
-BUSY_TIMEOUT = 60
+#: Seconds that a write waits for other processes to let go of a file. Optuna makes a trial in up to five attempts;
+#: together they take as long as a storage is waited for.
+BUSY_TIMEOUT = 12
 
 
 class DurableConnection(sqlite3.Connection):

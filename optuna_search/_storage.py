@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, get_storage
-from optuna.storages.journal import JournalFileBackend
 
-from optuna_search._compat import backend_url
+from optuna_search._compat import backend_url, no_experimental_warnings, proxy_address
+from optuna_search._database import file_of_storage
+from optuna_search._journal import StudyJournal
 from optuna_search._sqlite import (
     BUSY_TIMEOUT,
     DurableConnection,
@@ -57,6 +59,7 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     if given is None:
         return InMemoryStorage()
     if isinstance(given, BaseStorage):
+        _check_proxy(given)
         return get_storage(given)
     if not isinstance(given, str | os.PathLike):
         raise InvalidRequestError(f"storage={given!r} must be a path, a URL, an Optuna storage, or None.")
@@ -70,9 +73,15 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     except StorageError:
         raise
     except ImportError as error:
+        advice = (
+            "for a storage proxy: pip install 'optuna-search[grpc]'"
+            if "grpc" in url[:4]
+            else (
+                "For PostgreSQL: pip install 'optuna-search[postgres]' and a URL that begins with postgresql+psycopg://"
+            )
+        )
         raise StorageError(
-            f"storage={shown!r} needs a database driver that is not installed ({error}). "
-            "For PostgreSQL: pip install 'optuna-search[postgres]' and a URL that begins with postgresql+psycopg://."
+            f"storage={shown!r} needs a database driver that is not installed ({error}). {advice}."
         ) from error
     except Exception as error:
         reason = redact(_reason(error), url)
@@ -83,6 +92,8 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
 def _of_url(url: str, shown: str, to_read: bool) -> BaseStorage:
     if url.startswith("postgres://"):
         raise StorageError(f"storage={shown!r} cannot be opened: a PostgreSQL URL begins with postgresql+psycopg://.")
+    if url.startswith("grpc://"):
+        return _open_proxy(url)
     path = file_of(url)
     if path is None:
         return _open_url(url)
@@ -97,7 +108,7 @@ def _of_path(path: Path, shown: str, to_read: bool) -> BaseStorage:
     if path.is_dir():
         raise StorageError(f"storage={shown!r} is a folder; name a file in it, as in {path.name}/searches.db.")
     if path.suffix in JOURNALS:
-        return JournalStorage(JournalFileBackend(str(path)))
+        return JournalStorage(StudyJournal(str(path)))
     return _of_file(path, shown, to_read, *sqlite_url(path))
 
 
@@ -133,6 +144,20 @@ def in_plain_words(given: Any) -> Iterator[None]:
         shown, url = _shown_and_url(given)
         # What a driver says may quote the URL, and is not to be shown as the cause.
         raise StorageError(f"{shown}{redact(_reason(error), url)}") from None
+
+
+def place_of(storage: BaseStorage) -> str:
+    """Return how a message names an open storage, without a password."""
+    if (file := file_of_storage(storage)) is not None:
+        return f"storage={str(file)!r}"
+    if (address := proxy_address(storage)) is not None:
+        return f"the storage proxy at {address}"
+    return f"storage={mask(str(backend_url(storage)[0]))!r}" if backend_url(storage)[0] else "the storage"
+
+
+def reason_of(error: BaseException, storage: BaseStorage) -> str:
+    """Return in one line, and without the password of a storage, what is wrong with it."""
+    return redact(_reason(error), str(backend_url(storage)[0]))
 
 
 def _shown_and_url(given: Any) -> tuple[str, str]:
@@ -171,6 +196,35 @@ def _open_url(url: str, path: str | None = None) -> BaseStorage:
                 raise
             time.sleep(0.1 * attempt * random.random())
     raise AssertionError("not reached")
+
+
+def _open_proxy(url: str) -> BaseStorage:
+    """Return the storage behind a proxy of Optuna's, ``grpc://host:port``."""
+    from optuna.storages import GrpcStorageProxy
+
+    found = urlsplit(url)
+    with no_experimental_warnings():
+        proxy = GrpcStorageProxy(host=found.hostname or "localhost", port=found.port or 13000)
+    _check_proxy(proxy)
+    return proxy
+
+
+def _check_proxy(storage: BaseStorage) -> None:
+    """Refuse a storage proxy that does not answer: calls to it would have no end.
+
+    Raises
+    ------
+    StorageError
+        With its address.
+    """
+    if (address := proxy_address(storage)) is None:
+        return
+    try:
+        storage.wait_server_ready(CONNECT_TIMEOUT)  # type: ignore[attr-defined]
+    except ConnectionError:
+        raise StorageError(
+            f"No storage proxy answers at {address}. Start it there, with optuna-search serve for instance."
+        ) from None
 
 
 def _is_race(error: Exception) -> bool:

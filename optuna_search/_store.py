@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import time
 import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
@@ -28,13 +30,17 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _owner, _record
 from optuna_search._compat import quiet_optuna, storage_id, trial_number
-from optuna_search._database import is_there, study_names
+from optuna_search._database import file_of_storage, is_there, study_names
 from optuna_search._fingerprint import differences
 from optuna_search._hints import did_you_mean
 from optuna_search._record import CLAIM, FAILURE, RECORD, RETIRED, SCHEMA, WORKER, Record, is_alive
 from optuna_search._space import AnySpace, Candidate
+from optuna_search._spill import spill, spilled
 from optuna_search._tokens import plain, token
+from optuna_search._trouble import persistently
 from optuna_search.exceptions import ForeignTrialsWarning, SpaceError, StorageError, StudyMismatchError, VersionWarning
+
+T = TypeVar("T")
 
 ABANDONED = "abandoned"
 #: What the failure of a trial begins with whose fit has asked its process to end.
@@ -103,7 +109,8 @@ class Store:
         self.storage = storage
         self.study = optuna.Study(study_name=study_name, storage=storage)
         self.study_id = storage.get_study_id_from_name(study_name)
-        record = storage.get_study_user_attrs(self.study_id).get(RECORD)
+        self.study_name = study_name
+        self._header = record = storage.get_study_user_attrs(self.study_id).get(RECORD)
         #: What the study is known by, whatever its name and its id in the storage; None for one of another tool.
         self.study_identity = record.get("id") if isinstance(record, Mapping) else None
         #: What tells this use of the study from all others, of this process too.
@@ -114,7 +121,14 @@ class Store:
         #: The claims of our trials in the air, by the id of the trial in the storage.
         self.claims: dict[int, dict[str, Any]] = {}
         #: What each trial of ours tries, by its number.
-        self.ours: dict[int, dict[str, Any]] = {}
+        self.ours: dict[int, Candidate] = {}
+        self._numbers: dict[int, int] = {}
+        #: What is known of the study without asking: the trials at the last look, and those that we have ended since.
+        self._seen: Sequence[FrozenTrial] = ()
+        self._ended: dict[int, FrozenTrial] = {}
+        self._file = None if isinstance(storage, InMemoryStorage) else persistently(storage, self._find_file)
+        #: Whether the storage has failed for good: it is not waited for a second time.
+        self._is_lost = False
 
     # --- the study ---
 
@@ -123,7 +137,7 @@ class Store:
         if self.storage.get_study_system_attrs(self.study_id).get(RETIRED):  # by a deletion that was killed
             self.storage.set_study_system_attr(self.study_id, RETIRED, False)
         self._is_at_work = True
-        self.stay()
+        self._persist(self.stay)
 
     def stay(self) -> None:
         """Write that it still is; the date is for other hosts."""
@@ -146,10 +160,12 @@ class Store:
         StorageError
             If somebody has deleted it.
         """
+        self._check_file()
         if not self._is_there():
             raise self._gone()
         try:
             yield
+            self._check_file()
         except KeyError as error:  # so a storage says that it knows no such study or trial
             raise self._gone() from error
         except ValueError as error:  # so it says that a trial is no point of the study that has the id now
@@ -161,6 +177,39 @@ class Store:
         known = self.study_identity if self._is_at_work else None
         return known is None or is_there(self.storage, self.study_id, known)
 
+    def _find_file(self) -> tuple[Path, tuple[int, int]] | None:
+        """Return the file of the storage, and what tells it from another one of its name."""
+        file = file_of_storage(self.storage)
+        return None if file is None else (file, _identity(file))
+
+    def _check_file(self) -> None:
+        """Make sure that the file of the storage is the one that was opened: SQLite would write on into a deleted one.
+
+        Raises
+        ------
+        StorageError
+            If it was deleted or replaced.
+        """
+        if self._file is None:
+            return
+        path, identity = self._file
+        try:
+            what = None if _identity(path) == identity else "replaced by another one"
+        except FileNotFoundError:
+            what = "deleted"
+        if what:
+            raise StorageError(f"storage={str(path)!r}: the file was {what} while this search was at work on it.")
+
+    def _persist(self, call: Callable[[], T], found: Callable[[], T | None] = lambda: None) -> T:
+        """Call the storage until it has answered; one that has failed for good is called only once more."""
+        if isinstance(self.storage, InMemoryStorage) or self._is_lost:
+            return call()
+        try:
+            return persistently(self.storage, call, found)
+        except StorageError:
+            self._is_lost = True
+            raise
+
     @staticmethod
     def _gone() -> StorageError:
         return StorageError("The study was deleted while this search was at work on it; nothing more is written.")
@@ -169,26 +218,45 @@ class Store:
 
     def claim(self, candidate: Candidate) -> tuple[int, int]:
         """Write a running trial, and return its id and its number."""
-        claim = _owner.claim(self.search_id) | {"inside": self.fits_inside}
+        nonce = uuid.uuid4().hex[:12]
+        claim = _owner.claim(self.search_id) | {"inside": self.fits_inside, "nonce": nonce}
         template = create_trial(
             state=TrialState.RUNNING,
             params=dict(candidate.point),
             distributions=candidate.distributions,
             user_attrs={CLAIM: claim},
         )
-        with self._unless_it_is_gone():
-            trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
-            number = trial_number(self.storage, trial_id)
+        trial_id, number = self._persist(lambda: self._create(template), lambda: self._created(claim))
         if not self._is_there():  # it was deleted while the write waited for its turn
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
             raise self._gone()
         self.claims[trial_id] = claim
-        self.ours[number] = candidate.params
+        self.ours[number], self._numbers[trial_id] = candidate, number
         return trial_id, number
+
+    def _create(self, template: FrozenTrial) -> tuple[int, int]:
+        with self._unless_it_is_gone():
+            trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
+            return trial_id, trial_number(self.storage, trial_id)
+
+    def _created(self, claim: Mapping[str, Any]) -> tuple[int, int] | None:
+        """Return the trial of a claim that was written, though nobody was told."""
+        found = (t for t in self._read() if t.user_attrs.get(CLAIM) == claim and not t.state.is_finished())
+        return next(((storage_id(trial), trial.number) for trial in found), None)
+
+    def is_double(self, trial: FrozenTrial) -> bool:
+        """Whether a running trial was written by us without our knowing: an answer was lost, and we wrote again."""
+        claim = trial.user_attrs.get(CLAIM)
+        return isinstance(claim, Mapping) and claim.get("search") == self.search_id and trial.number not in self.ours
 
     def add(self, trial: FrozenTrial) -> None:
         """Write a trial that is finished already."""
-        self.storage.create_new_trial(self.study_id, template_trial=trial)
+
+        def found() -> int | None:
+            same = (t for t in self._read() if t.user_attrs == trial.user_attrs and t.params == trial.params)
+            return next(map(storage_id, same), None)
+
+        self._persist(lambda: self.storage.create_new_trial(self.study_id, template_trial=trial), found)
 
     def renew(self, trial_id: int, times: int) -> None:
         """Write that the owner of a trial in the air still lives, for the so-and-so-many-th time."""
@@ -204,17 +272,26 @@ class Store:
         taken : bool
             False if somebody took its owner for dead and gave it up meanwhile.
         """
-        self.claims.pop(trial_id, None)
-        encoded = _record.encode(record, value)
+        encoded = _record.encode(record, value, self.claims[trial_id].get("nonce"))
+        attrs = {RECORD: encoded} if failure is None else {FAILURE: failure, RECORD: encoded}
+        if not isinstance(self.storage, InMemoryStorage):
+            self._remember(self._numbers[trial_id], value, attrs)
+        try:
+            taken = self._persist(lambda: self._write_end(trial_id, value, attrs))
+        except StorageError as error:
+            raise self._spilled(self._numbers[trial_id], attrs, error) from None
+        del self.claims[trial_id]  # only now: a claim is renewed until its trial has ended
+        return taken
+
+    def _write_end(self, trial_id: int, value: float | None, attrs: Mapping[str, Any]) -> bool:
         with self._unless_it_is_gone():
             try:
-                if failure is not None:
-                    self.storage.set_trial_user_attr(trial_id, FAILURE, failure)
                 # The record is the last before the state: whoever finds it on the trial of a dead owner knows all.
-                self.storage.set_trial_user_attr(trial_id, RECORD, encoded)
+                for name, attr in attrs.items():
+                    self.storage.set_trial_user_attr(trial_id, name, attr)
                 self._end(trial_id, value)
             except UpdateFinishedTrialError:
-                # Somebody may have given it the very end that it was about to get.
+                # Somebody may have given it the very end that it was about to get; or we did, and were not told.
                 return _record.counts(self.storage.get_trial(trial_id))
         return True
 
@@ -229,7 +306,7 @@ class Store:
         is called. An object is the one that the space gives today.
         """
         if kept.trial.number in self.ours:
-            return self.ours[kept.trial.number]
+            return self.ours[kept.trial.number].params
         given = None if space is None else candidate_of(kept.trial, space)
 
         def value(name: str, recorded: Any) -> Any:
@@ -244,11 +321,16 @@ class Store:
     def release(self, trial_id: int, reason: str) -> None:
         """Give up a trial that did not come to its end: it has no record and does not count."""
         self.claims.pop(trial_id, None)
+
+        def write() -> None:
+            with self._unless_it_is_gone():
+                self.storage.set_trial_user_attr(trial_id, FAILURE, reason)
+                self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+
         # Two drivers may find the same dead owner; the second one has nothing left to do, nor has the last one of a
         # study that is gone.
-        with contextlib.suppress(UpdateFinishedTrialError, StorageError), self._unless_it_is_gone():
-            self.storage.set_trial_user_attr(trial_id, FAILURE, reason)
-            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        with contextlib.suppress(UpdateFinishedTrialError, StorageError):
+            self._persist(write)
 
     def give_up(self, trial: FrozenTrial) -> None:
         """Give up the running trial of somebody who is gone.
@@ -259,12 +341,16 @@ class Store:
             self.release(storage_id(trial), ABANDONED)
             return
         with contextlib.suppress(UpdateFinishedTrialError):
-            self._end(storage_id(trial), _record.value_of(trial))
+            self._persist(lambda: self._end(storage_id(trial), _record.value_of(trial)))
 
     # --- all trials ---
 
     def trials(self) -> list[FrozenTrial]:
         """Return every trial of the study, whatever its state and whoever made it."""
+        self._seen = self._persist(self._read)
+        return list(self._seen)
+
+    def _read(self) -> list[FrozenTrial]:
         with self._unless_it_is_gone():
             return self.storage.get_all_trials(self.study_id, deepcopy=False)
 
@@ -287,7 +373,77 @@ class Store:
 
     def header(self) -> dict[str, Any]:
         """Return what is kept of the study itself."""
-        return header_of(self.study.study_name, self.storage.get_study_user_attrs(self.study_id))
+        attrs = self._persist(lambda: self.storage.get_study_user_attrs(self.study_id))
+        return header_of(self.study.study_name, attrs)
+
+    # --- when the storage has failed ---
+
+    def _remember(self, number: int, value: float | None, attrs: Mapping[str, Any]) -> None:
+        """Note how a trial of ours ended, whether or not it can be written."""
+        candidate = self.ours[number]
+        trial = create_trial(
+            state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+            value=value,
+            params=dict(candidate.point),
+            distributions=candidate.distributions,
+            user_attrs=dict(attrs),
+        )
+        trial.number = number
+        self._ended[number] = trial
+
+    def _spilled(self, number: int, attrs: Mapping[str, Any], error: StorageError) -> StorageError:
+        """Write a result that the storage does not take to a file of its own; return the error that says where."""
+        path = spill(self.storage, str(self.study_identity), self.search_id, number, {"attrs": dict(attrs)})
+        if path is None:
+            return error
+        return StorageError(
+            f"{error} The result of trial {number} is in {str(path)!r}; the next search of this study that can read "
+            "it there takes it in."
+        )
+
+    def take_in_spilled(self) -> None:
+        """Write what an earlier search of this study could not write."""
+        if self.study_identity is None or isinstance(self.storage, InMemoryStorage):
+            return
+        for path, end in spilled(self.storage, str(self.study_identity)):
+            trials, number, attrs = self.trials(), end.get("trial"), end.get("attrs")
+            if not isinstance(number, int) or not 0 <= number < len(trials) or not isinstance(attrs, Mapping):
+                continue
+            self._take_in(trials, trials[number], dict(attrs))
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _take_in(self, trials: Sequence[FrozenTrial], trial: FrozenTrial, attrs: dict[str, Any]) -> None:
+        """Give a trial the end that its search could not write; one that was given up gets it as a new trial."""
+        value = _record.value_in(attrs.get(RECORD))
+        if trial.state == TrialState.RUNNING:
+            if _owner.is_dead(trial.user_attrs.get(CLAIM)):
+                self._persist(lambda: self._write_end(storage_id(trial), value, attrs))
+        elif not any(_record.counts(other) and other.params == trial.params for other in trials):
+            state = TrialState.FAIL if value is None else TrialState.COMPLETE
+            self.add(
+                create_trial(
+                    state=state, value=value, params=trial.params, distributions=trial.distributions, user_attrs=attrs
+                )
+            )
+
+    def rescued(self) -> Store:
+        """Return a study in memory with everything that is known of this one, for when its storage is not there."""
+        memory = InMemoryStorage()
+        name, header = self.study_name, self._header
+        memory.set_study_user_attr(memory.create_new_study([StudyDirection.MAXIMIZE], name), RECORD, header)
+        known = {trial.number: trial for trial in self._seen} | self._ended
+        store = Store(memory, name)
+        for number in range(max(known, default=-1) + 1):
+            store.add(known.get(number) or create_trial(state=TrialState.FAIL, user_attrs={FAILURE: ABANDONED}))
+        store.ours = dict(self.ours)
+        return store
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what tells a file from another one of the same name."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def took_its_process_along(trial: FrozenTrial) -> bool:
@@ -335,12 +491,16 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
         If it is none of ours.
     """
     with quiet_optuna():
-        try:
-            study_id = storage.create_new_study([StudyDirection.MAXIMIZE], study_name)
-            storage.set_study_user_attr(study_id, RECORD, header.encode())
-            return Store(storage, study_name), True
-        except DuplicatedStudyError:
-            store = Store(storage, study_name)
+        return persistently(storage, lambda: _create_or_continue(storage, study_name, header))
+
+
+def _create_or_continue(storage: BaseStorage, study_name: str, header: Header) -> tuple[Store, bool]:
+    try:
+        study_id = storage.create_new_study([StudyDirection.MAXIMIZE], study_name)
+        storage.set_study_user_attr(study_id, RECORD, header.encode())
+        return Store(storage, study_name), True
+    except DuplicatedStudyError:
+        store = Store(storage, study_name)
     attrs = _first_word(store)
     store = Store(storage, study_name)
     if attrs or store.trials():

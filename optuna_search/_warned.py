@@ -46,7 +46,7 @@ def tell(seen: Mapping[Warned, int]) -> None:
         by_place[one.category, one.filename, one.lineno].append(one)
     for (category, filename, lineno), alike in by_place.items():
         for one in alike[:MAX_TEXTS]:
-            _warn(category, f"{one.text}{_times(seen[one])}", filename, lineno)
+            _warn(category, f"{one.text.rstrip()}{_times(seen[one])}", filename, lineno)
         if others := alike[MAX_TEXTS:]:
             n_times = sum(seen[one] for one in others)
             _warn(category, f"{others[0].text} (and others like it, {n_times} times in this search)", filename, lineno)

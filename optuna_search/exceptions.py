@@ -13,7 +13,8 @@
     OptunaSearchWarning (UserWarning)
     ├── VersionWarning                                 other versions measured the earlier trials
     ├── ForeignTrialsWarning                           trials in the study that we did not make
-    └── LateResultWarning                              a result came after its trial had been given up
+    ├── LateResultWarning                              a result came after its trial had been given up
+    └── TornJournalWarning                             half a line at the end of a journal file was put aside
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = [
     "SpaceError",
     "StorageError",
     "StudyMismatchError",
+    "TornJournalWarning",
     "VersionWarning",
     "WorkerError",
 ]
@@ -122,3 +124,7 @@ class ForeignTrialsWarning(OptunaSearchWarning):
 
 class LateResultWarning(OptunaSearchWarning):
     """A trial ended after another process had taken its owner for dead, and its result was no longer needed."""
+
+
+class TornJournalWarning(OptunaSearchWarning):
+    """Half a line stood at the end of a journal file and was put aside: somebody was stopped while writing it."""

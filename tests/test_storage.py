@@ -312,7 +312,7 @@ def test_a_trial_is_kept_as_one_compact_json_record(folds, scoring, n_metrics):
         assert isinstance(record["schema"], int)
         # Seventeen digits and a little for each number, and each name once.
         n_numbers = folds * (n_metrics + 2) + 2
-        assert len(text) < 25 * n_numbers + 150
+        assert len(text) < 25 * n_numbers + 175
         assert len(json.dumps(trial.user_attrs)) < len(text) + 300
 
 

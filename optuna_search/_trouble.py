@@ -1,0 +1,108 @@
+"""What goes wrong with a storage: some of it passes, and is waited for; some does not, and is said at once."""
+
+from __future__ import annotations
+
+import errno
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from optuna.storages import BaseStorage
+
+from optuna_search._compat import is_of_storage
+from optuna_search._storage import place_of, reason_of
+from optuna_search.exceptions import StorageError
+
+T = TypeVar("T")
+
+#: Seconds that a storage which is locked, or gone for a while, is waited for.
+PATIENCE_SECONDS = 60.0
+#: Seconds between two attempts, at first and at most.
+PAUSE_SECONDS = (0.05, 3.0)
+
+#: What does not pass, in the words and numbers of those who say it, and in ours.
+_LASTING: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
+    "no space left on the device": (
+        ("disk is full", "no space left", "disk quota exceeded", "could not extend file"),
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    ),
+    "it cannot be written": (
+        ("readonly", "read-only", "permission denied"),
+        (errno.EROFS, errno.EACCES, errno.EPERM),
+    ),
+    "it is not there any more": (
+        ("no such table", "unable to open database file", "does not exist"),
+        (errno.ENOENT, errno.ENOTDIR),
+    ),
+    "it is damaged": (("malformed", "not a database"), ()),
+    "it refuses to be opened": (("authentication failed", "access denied", "pg_hba.conf"), ()),
+}
+
+
+def persistently(storage: BaseStorage, call: Callable[[], T], found: Callable[[], T | None] = lambda: None) -> T:
+    """Call a storage until it has answered, within `PATIENCE_SECONDS`.
+
+    Parameters
+    ----------
+    storage : BaseStorage
+        The one that is called.
+    call : callable
+        What may be done twice.
+    found : callable
+        Asked before each further attempt: what the last one did after all, where only its answer was lost.
+
+    Raises
+    ------
+    StorageError
+        If the time is over, or what is wrong does not pass.
+    """
+
+    def again() -> T:
+        result = found()
+        return call() if result is None else result
+
+    began, pause, attempt = time.monotonic(), PAUSE_SECONDS[0], call
+    while True:
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_of_storage(error):
+                raise
+            trouble, what = error, _lasting(error)
+            waited = time.monotonic() - began
+            if what is None and waited + pause > PATIENCE_SECONDS:
+                what = f"{_passing(error)}, waited {waited:.0f} s"
+        if what is not None:  # raised out here: what a driver says may quote a password, and is not to come along
+            raise StorageError(f"{place_of(storage)}: {what} ({reason_of(trouble, storage)}).")
+        time.sleep(pause * (0.5 + random.random() / 2))
+        pause = min(2 * pause, PAUSE_SECONDS[1])
+        attempt = again
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from, or while handling."""
+    seen: set[int] = set()
+    rest: list[Any] = [error]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            rest += [one.__cause__, one.__context__, getattr(one, "orig", None)]
+
+
+def _lasting(error: BaseException) -> str | None:
+    """Return what is wrong if it does not pass."""
+    chain = list(_chain(error))
+    said = " ".join(str(one).lower() for one in chain)
+    numbers = {one.errno for one in chain if isinstance(one, OSError)}
+    for what, (words, codes) in _LASTING.items():
+        if numbers.intersection(codes) or any(word in said for word in words):
+            return what
+    return None
+
+
+def _passing(error: BaseException) -> str:
+    said = " ".join(str(one).lower() for one in _chain(error))
+    return "locked by another process" if "is locked" in said else "it does not answer"
