@@ -102,6 +102,31 @@ COMMANDS: dict[str, _Command] = {
             "--metric": {"help": "what to compare, where they share several"},
         },
     ),
+    "salvage": _Command(
+        "save what can be read of a damaged journal file",
+        "salvage searches.journal saved.journal",
+        {
+            "path": {"metavar": "PATH", "help": "the damaged file, which is not changed"},
+            "new": {"metavar": "NEW", "help": "a new file, ending in .journal"},
+        },
+    ),
+    "upgrade": _Command(
+        "bring a database of an older version of Optuna up to date; copy it first",
+        "upgrade --storage searches.db",
+        {},
+    ),
+    "serve": _Command(
+        "let other processes work on a storage through grpc://host:port",
+        "serve --port 13000 --storage searches.db",
+        {
+            "--host": {"default": "127.0.0.1", "help": "where to listen (127.0.0.1)"},
+            "--port": {"type": whole_number, "default": 13000, "help": "the port (13000)"},
+            "--expose": {
+                "action": "store_true",
+                "help": "let other machines reach it, without authentication",
+            },
+        },
+    ),
     "run": _Command(
         "one search in several processes",
         "run search.py:make --workers 4 --storage searches.db",

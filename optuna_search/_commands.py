@@ -21,6 +21,7 @@ from optuna_search._run import Outcome, open_store, run
 from optuna_search._storage import in_plain_words, open_storage
 from optuna_search._store import Store, open_existing
 from optuna_search._tables import shortened
+from optuna_search._url import mask
 
 #: So many reasons of failures are listed.
 MAX_REASONS = 5
@@ -220,6 +221,32 @@ def _import(args: Namespace) -> Answer:
     return Answer(f"{args.path} is now the study {name!r}", {"study": name})
 
 
+# --- mending ----------------------------------------------------------------------------------------------------------
+
+
+def _salvage(args: Namespace) -> Answer:
+    saved = studies.salvage(args.path, args.new)
+    text = f"{saved.lines} lines of {args.path} are in {args.new}"
+    if saved.damaged:
+        text += f"\ndamaged: {', '.join(f'line {number}' for number in saved.damaged)}"
+    if saved.trials_lost:
+        text += f"\ntrials of which nothing else is known: {saved.trials_lost}"
+    return Answer(text, asdict(saved))
+
+
+def _upgrade(args: Namespace) -> Answer:
+    storage = storage_of(args)
+    studies.upgrade(storage)
+    return Answer(f"{mask(storage)} is up to date", {"upgraded": mask(storage)})
+
+
+def _serve(args: Namespace) -> Answer:
+    storage = storage_of(args)
+    print(f"{mask(storage)} is served at grpc://{args.host}:{args.port}; Ctrl-C ends it.", file=sys.stderr, flush=True)
+    studies.serve(storage, host=args.host, port=args.port, expose=args.expose)
+    return Answer("", {"served": mask(storage)})
+
+
 # --- running ----------------------------------------------------------------------------------------------------------
 
 
@@ -261,5 +288,8 @@ COMMANDS: dict[str, Callable[[Namespace], Answer]] = {
     "delete": _delete,
     "export": _export,
     "import": _import,
+    "salvage": _salvage,
+    "upgrade": _upgrade,
+    "serve": _serve,
     "run": _run,
 }

@@ -85,8 +85,42 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
         ) from error
     except Exception as error:
         reason = redact(_reason(error), url)
+        if "storage upgrade" in reason:
+            reason = (
+                f"{reason.partition(' Please')[0]} Make a copy of it, and then bring it up to date: "
+                f"optuna-search upgrade --storage {shown}, or studies.upgrade(storage)"
+            )
     # Raised out here, so that the driver's own error, which may quote the URL, does not come along as its context.
     raise StorageError(f"storage={shown!r} cannot be opened: {reason}")
+
+
+def upgrade(storage: Any) -> None:
+    """Bring the tables of a database up to date that an older version of Optuna has made.
+
+    It is never done by itself: make a copy of the database first.
+
+    Parameters
+    ----------
+    storage : str or Path
+        A path or a URL.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be opened or changed.
+    InvalidRequestError
+        If it is no path and no URL.
+    """
+    from optuna.storages import RDBStorage
+
+    if not isinstance(storage, str | os.PathLike):
+        raise InvalidRequestError(f"storage={storage!r} must be a path or a URL.")
+    text = storage.connect() if isinstance(storage, SecretURL) else os.fspath(storage)
+    with in_plain_words(storage):
+        url = expand(text) if "://" in text or text.startswith("${") else None
+        path = Path(text).expanduser().absolute() if url is None else file_of(url)
+        _must_exist(path, mask(text))
+        RDBStorage(url or sqlite_url(path)[0], skip_compatibility_check=True).upgrade()  # type: ignore[arg-type]
 
 
 def _of_url(url: str, shown: str, to_read: bool) -> BaseStorage:

@@ -14,6 +14,7 @@
     ├── VersionWarning                                 other versions measured the earlier trials
     ├── ForeignTrialsWarning                           trials in the study that we did not make
     ├── LateResultWarning                              a result came after its trial had been given up
+    ├── ExposedStorageWarning                          a storage proxy can be reached from other machines
     └── TornJournalWarning                             half a line at the end of a journal file was put aside
 """
 
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 from optuna_search._compat import InvalidParameterError
 
 __all__ = [
+    "ExposedStorageWarning",
     "ForeignTrialsWarning",
     "InvalidRequestError",
     "LateResultWarning",
@@ -128,3 +130,7 @@ class LateResultWarning(OptunaSearchWarning):
 
 class TornJournalWarning(OptunaSearchWarning):
     """Half a line stood at the end of a journal file and was put aside: somebody was stopped while writing it."""
+
+
+class ExposedStorageWarning(OptunaSearchWarning):
+    """A storage proxy, which knows no authentication, can be reached from other machines."""

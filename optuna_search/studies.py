@@ -1,5 +1,8 @@
 """What can be done with kept studies: list, load, copy, rename or move, delete, export, import, compare.
 
+And with the storages they are kept in: save what can be read of a damaged journal, bring the tables of a database up
+to date, let others work through a storage proxy.
+
 Wherever a `storage` is asked for, it is what `OptunaSearchCV` takes: a path, a URL, an Optuna storage. A study's
 name is a name in its storage and never a path.
 """
@@ -15,7 +18,7 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 
-from optuna_search import _copying, _exports, _samplers, _studyfile
+from optuna_search import _copying, _exports, _salvage, _samplers, _studyfile
 from optuna_search._compare import Comparison, compare
 from optuna_search._compat import quiet_optuna
 from optuna_search._database import rename_in_place, study_names
@@ -23,12 +26,15 @@ from optuna_search._lease import owners, release_the_dead, send_away
 from optuna_search._listing import StudyEntry, StudyList, list_of
 from optuna_search._names import name_complaint
 from optuna_search._record import RECORD
-from optuna_search._storage import in_plain_words, open_storage
+from optuna_search._salvage import Salvage
+from optuna_search._serving import serve
+from optuna_search._storage import JOURNALS, in_plain_words, open_storage, upgrade
 from optuna_search._store import Store, header_of, kept_of, must_exist, name_of
 from optuna_search.exceptions import InvalidRequestError, StorageError
 
 __all__ = [
     "Comparison",
+    "Salvage",
     "StudyEntry",
     "StudyList",
     "compare",
@@ -39,6 +45,9 @@ __all__ = [
     "list_studies",
     "load_study",
     "rename_study",
+    "salvage",
+    "serve",
+    "upgrade",
 ]
 
 
@@ -418,6 +427,58 @@ def _distinct(original: _copying.Snapshot, target: BaseStorage, name: str) -> _c
     """Return a study with another identity if the storage has one of its identity under another name."""
     there = name_of(target, original.user_attrs[RECORD].get("id"))
     return original if there in (None, name) else original.with_new_identity()
+
+
+# --- mending ----------------------------------------------------------------------------------------------------------
+
+
+def salvage(path: Any, new_path: Any) -> Salvage:
+    """Save what can be read of a journal file that is damaged.
+
+    Every trial whose lines are whole comes over with its results; a place is kept for those of which it is known that
+    they were there. The old file is not changed.
+
+    Parameters
+    ----------
+    path : str or Path
+        The damaged file.
+    new_path : str or Path
+        A new file; its name ends in ``.journal``.
+
+    Returns
+    -------
+    salvage : Salvage
+        ``lines`` that were saved, the numbers of those that are ``damaged``, and how many ``trials_lost``.
+
+    Raises
+    ------
+    InvalidRequestError
+        If a path is none.
+    StorageError
+        If the old file is not there, or the new one is; or if what is left makes no study.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from optuna_search import OptunaSearchCV, studies
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     damaged, saved = Path(folder, "searches.journal"), Path(folder, "saved.journal")
+    ...     search = OptunaSearchCV(SVC(), {"C": [1, 10]}, storage=damaged, study_name="svc").fit(X, y)
+    ...     lines = damaged.read_bytes().splitlines(keepends=True)
+    ...     _ = damaged.write_bytes(b"".join([*lines[:-1], b"no line at all", lines[-1]]))
+    ...     print(studies.salvage(damaged, saved))
+    ...     print([entry.name for entry in studies.list_studies(saved)])
+    Salvage(lines=..., damaged=(...,), trials_lost=0)
+    ['svc']
+    """
+    saved = _salvage.salvage(_path(path, JOURNALS), new := _path(new_path, JOURNALS))
+    with in_plain_words(new_path):
+        open_storage(new, to_read=True)
+    return saved
 
 
 # --- what was asked -------------------------------------------------------------------------------------------------

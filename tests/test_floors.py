@@ -17,7 +17,7 @@ FLOORS = [
     ["_dimensions", "_record", "_fingerprint", "_samplers", "_forkreport"],
     ["_database", "_sqlite", "_journal"],
     ["_space", "_storage", "_evaluate", "_results", "_salvage"],
-    ["_isolation", "_sharing", "_spill", "_trouble"],
+    ["_isolation", "_serving", "_sharing", "_spill", "_trouble"],
     ["_store", "_propose", "_workers", "_transfer", "callbacks"],
     ["_lease"],
     ["_others", "_fork", "_measure", "_reading", "_copying", "_listing", "_studyfile"],

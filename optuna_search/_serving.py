@@ -1,0 +1,74 @@
+"""A storage for processes that cannot reach it themselves: Optuna's storage proxy, on this machine by default."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import warnings
+from typing import Any
+
+from optuna_search._compat import no_experimental_warnings
+from optuna_search._storage import open_storage
+from optuna_search.exceptions import ExposedStorageWarning, InvalidRequestError
+
+#: Where Optuna's own proxy listens.
+PORT = 13000
+
+
+def serve(storage: Any, *, host: str = "127.0.0.1", port: int = PORT, expose: bool = False) -> None:
+    """Let other processes work on a storage through ``storage="grpc://host:port"``, until this one is stopped.
+
+    Many processes then share a few connections to one database. Whoever reaches the port may read, change and delete
+    every study: there is neither authentication nor encryption. So it listens on this machine only.
+
+    Parameters
+    ----------
+    storage : str, Path, or optuna.storages.BaseStorage
+        What is served.
+    host : str, default="127.0.0.1"
+        The address to listen on.
+    port : int, default=13000
+        The port; Optuna's own default.
+    expose : bool, default=False
+        Whether `host` may be one that other machines reach.
+
+    Raises
+    ------
+    InvalidRequestError
+        If other machines would reach it, and nobody said that they may; if the address is none.
+    StorageError
+        If the storage cannot be opened.
+
+    Warns
+    -----
+    ExposedStorageWarning
+        If other machines reach it.
+    """
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
+        raise InvalidRequestError(f"port={port!r} must be a whole number from 1 to 65535.")
+    if not _is_loopback(host):
+        if not expose:
+            raise InvalidRequestError(
+                f"host={host!r} can be reached from other machines, and a storage proxy has no authentication. "
+                "Listen on 127.0.0.1 and use a tunnel, or say expose=True (--expose) if the network is yours alone."
+            )
+        warnings.warn(
+            f"The storage is served on {host}:{port} with no authentication: whoever reaches it may change and delete "
+            "every study.",
+            ExposedStorageWarning,
+            stacklevel=2,
+        )
+    from optuna.storages import run_grpc_proxy_server
+
+    opened = open_storage(storage)
+    with no_experimental_warnings():
+        run_grpc_proxy_server(opened, host=host, port=port)
+
+
+def _is_loopback(host: Any) -> bool:
+    """Whether an address is one that only this machine reaches."""
+    try:
+        found = {one[4][0] for one in socket.getaddrinfo(host, None)}
+    except (OSError, TypeError, UnicodeError):
+        raise InvalidRequestError(f"host={host!r} is no address of this machine.") from None
+    return all(ipaddress.ip_address(str(one)).is_loopback for one in found)
