@@ -24,8 +24,9 @@ import optuna_search
 
 #: What is waited for in tests comes within a second or two; a machine that has other things to do gets longer.
 PATIENCE = 90
+TESTS = Path(__file__).parent
 #: What an interpreter needs to find this package and its tests.
-PLACES = os.pathsep.join(map(str, [Path(optuna_search.__file__).parents[1], Path(__file__).parent]))
+PLACES = os.pathsep.join(map(str, [Path(optuna_search.__file__).parents[1], TESTS, TESTS / "faults"]))
 #: What is imported only once; drivers of databases come with the first connection otherwise.
 IMPORTED = ["test_fork", "test_studies", "test_together", "optuna.storages._rdb.storage", "psycopg"]
 
