@@ -72,7 +72,7 @@ copy_all_but_the_package
 uv build --quiet --wheel --out-dir "$work" "$source"
 wheel=$(echo "$work"/*.whl)
 uv pip compile --quiet --resolution lowest-direct --python "$work/tools/bin/python" \
-    --extra plots --extra parquet --extra dask --extra postgres --extra cmaes \
+    --extra plots --extra parquet --extra dask --extra postgres --extra cmaes --extra grpc \
     --output-file "$work/oldest.txt" "$source/pyproject.toml" >/dev/null
 new_environment newest
 new_environment oldest --constraints "$work/oldest.txt"

@@ -3,11 +3,15 @@
 import contextlib
 import math
 import pickle
+import socket
+import socketserver
+import threading
 import time
 
 import numpy as np
 import optuna
 import pytest
+import sqlalchemy
 from estimators import KnownScore
 from faulty import READS, WRITES, Fault, FaultyStorage, connection_lost, locked
 from optuna.distributions import FloatDistribution
@@ -16,6 +20,8 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from processes import wait_until
+from proxy import CuttingProxy, free_port
 from sklearn.base import clone
 
 from optuna_search import OptunaSearchCV
@@ -134,3 +140,168 @@ def test_a_fault_that_could_never_come_is_refused():
     with pytest.raises(AssertionError, match="is none of"):
         Fault(kind="raises")
     assert "closed the connection" in str(connection_lost().__cause__.orig)
+
+
+# --- a proxy ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def echo():
+    """The port of a server that sends back what it gets."""
+
+    class Echo(socketserver.BaseRequestHandler):
+        def handle(self):
+            while data := self.request.recv(1024):
+                self.request.sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def connected(proxy):
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+
+
+def says(connection, text):
+    connection.sendall(text)
+    return connection.recv(1024)
+
+
+class TestAProxy:
+    def test_passes_on_what_comes_until_it_cuts_and_takes_new_connections_then(self, echo):
+        with CuttingProxy(echo) as proxy:
+            with connected(proxy) as one, connected(proxy) as other:
+                assert (says(one, b"one"), says(other, b"other")) == (b"one", b"other")
+                proxy.cut()
+                assert (one.recv(1024), other.recv(1024)) == (b"", b"")
+            with connected(proxy) as again:
+                assert says(again, b"again") == b"again"
+
+    def test_refuses_new_connections_only_until_it_accepts_on_the_same_port(self, echo):
+        with CuttingProxy(echo) as proxy, connected(proxy) as old:
+            assert says(old, b"first") == b"first"
+            proxy.refuse()
+            with pytest.raises(ConnectionRefusedError):
+                connected(proxy)
+            assert says(old, b"still") == b"still"
+            proxy.accept()
+            with connected(proxy) as new:
+                assert says(new, b"new") == b"new"
+
+    def test_is_away_for_a_while(self, echo):
+        with CuttingProxy(echo) as proxy, connected(proxy) as old:
+            assert says(old, b"first") == b"first"
+            with proxy.outage():
+                assert old.recv(1024) == b""
+                with pytest.raises(ConnectionRefusedError):
+                    connected(proxy)
+            connected(proxy).close()
+            proxy.away_for(0.1)
+            with pytest.raises(ConnectionRefusedError):
+                connected(proxy)
+            time.sleep(0.2)
+            connected(proxy).close()
+
+    def test_lets_nothing_pass_while_it_stalls_and_everything_later(self, echo):
+        with CuttingProxy(echo) as proxy, connected(proxy) as connection:
+            proxy.stall()
+            connection.sendall(b"late")
+            connection.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                connection.recv(1024)
+            proxy.resume()
+            connection.settimeout(5)
+            assert connection.recv(1024) == b"late"
+
+    def test_can_be_cut_and_left_while_it_stalls(self, echo):
+        with CuttingProxy(echo) as proxy, connected(proxy) as connection:
+            proxy.stall()
+            connection.sendall(b"never")
+            proxy.cut()
+            assert connection.recv(1024) == b""
+
+    def test_before_nobody_takes_a_connection_and_closes_it(self):
+        with CuttingProxy(free_port()) as proxy, connected(proxy) as connection:
+            assert connection.recv(1024) == b""
+
+
+# --- a PostgreSQL server ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(own_postgres):
+    """Such a server behind a proxy: both, and an engine that connects through the latter."""
+    with CuttingProxy.before(own_postgres.url) as proxy:
+        engine = sqlalchemy.create_engine(proxy.url(own_postgres.url), pool_pre_ping=True)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE numbers (number INTEGER)")
+        yield own_postgres, proxy, engine
+        engine.dispose()
+
+
+def write(engine, number):
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("INSERT INTO numbers VALUES (:number)"), {"number": number})
+
+
+def written(engine):
+    with engine.connect() as connection:
+        return [number for (number,) in connection.execute(sqlalchemy.text("SELECT number FROM numbers ORDER BY 1"))]
+
+
+class TestAServerOfOnesOwn:
+    def test_keeps_what_was_committed_however_it_is_restarted(self, database):
+        server, _, engine = database
+        for number, mode in enumerate(["fast", "immediate"]):
+            write(engine, number)
+            server.restart(mode)
+            assert written(engine) == [*range(number + 1)]
+        server.stop()
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            written(engine)
+        server.start()
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+            assert server.terminate_backends() == 1
+            with pytest.raises(sqlalchemy.exc.OperationalError, match="terminating connection"):
+                connection.exec_driver_sql("SELECT 1")
+        assert written(engine) == [0, 1]
+
+    def test_loses_the_reply_to_the_chosen_commit_behind_its_proxy(self, database):
+        _, proxy, engine = database
+        assert (proxy.commits, proxy.dropped) == (1, 0)  # of the table
+        proxy.drop_replies_after_commit(7)  # psycopg prepares a statement that it has sent five times
+        for number in range(6):
+            write(engine, number)
+            assert written(engine) == [*range(number + 1)]
+        with pytest.raises(sqlalchemy.exc.OperationalError, match="server closed the connection"):
+            write(engine, 6)
+        assert written(engine) == [*range(7)]
+        write(engine, 7)
+        assert written(engine) == [*range(8)]
+        assert (proxy.commits, proxy.dropped) == (9, 1)
+
+
+# --- Optuna's gRPC server ---------------------------------------------------------------------------------------------
+
+
+def names_in(storage):
+    """The names of the studies; None while nobody answers."""
+    with contextlib.suppress(Exception):
+        return [study.study_name for study in storage.get_all_studies()]
+
+
+def test_a_grpc_server_is_killed_and_comes_back_on_its_port_with_what_it_was_told(grpc_proxy):
+    with CuttingProxy(grpc_proxy.port) as proxy, contextlib.closing(grpc_proxy.storage(proxy.port)) as storage:
+        storage.create_new_study(MAXIMIZE, "s")
+        proxy.cut()
+        wait_until(lambda: names_in(storage) == ["s"], "a new connection")
+        grpc_proxy.kill()
+        with pytest.raises(Exception, match="UNAVAILABLE"):
+            storage.get_all_studies()
+        grpc_proxy.start()
+        with contextlib.closing(grpc_proxy.storage()) as again:
+            assert names_in(again) == ["s"]
