@@ -12,20 +12,22 @@ import numpy as np
 import optuna
 import pytest
 import sqlalchemy
-from estimators import KnownScore
+from estimators import KnownScore, Sleeps
 from faulty import READS, WRITES, Fault, FaultyStorage, connection_lost, locked
+from killing import Acknowledge, Acknowledged, AtRandomMoments, AtWrites, Killing, complaints
 from optuna.distributions import FloatDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from processes import wait_until
 from proxy import CuttingProxy, free_port
 from sklearn.base import clone
 
-from optuna_search import OptunaSearchCV
+from optuna_search import OptunaSearchCV, studies
 from optuna_search._compat import relational
+from optuna_search._record import RECORD
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
@@ -305,3 +307,61 @@ def test_a_grpc_server_is_killed_and_comes_back_on_its_port_with_what_it_was_tol
         grpc_proxy.start()
         with contextlib.closing(grpc_proxy.storage()) as again:
             assert names_in(again) == ["s"]
+
+
+# --- the kill harness -------------------------------------------------------------------------------------------------
+
+
+def made(storage, seconds=0.03):
+    """A search with its data, for processes that are killed."""
+    return search(storage, n_trials=20).set_params(estimator=Sleeps(seconds=seconds), random_state=None), X, Y
+
+
+def study_in(storage):
+    return studies.load_study("s", storage)
+
+
+class TestTheKillHarness:
+    @pytest.mark.parametrize("kills", [AtRandomMoments((0.5, 1.0)), AtWrites((0, 15))], ids=["moments", "writes"])
+    def test_kills_starts_again_and_finds_nothing_lost(self, kills, tmp_path):
+        # Whoever is killed while it has the lock of a journal keeps it for half a minute.
+        storage = tmp_path / ("s.journal" if isinstance(kills, AtWrites) else "s.db")
+        killing = Killing(made, (storage,), tmp_path, n_trials=20, n_processes=2, kills=kills, n_kills=3, seed=1)
+        assert killing.run().n_killed >= 1
+        assert 15 <= len(killing.acknowledged) <= 20
+        killing.check(study_in(storage))
+
+    def test_notices_everything_that_could_be_wrong(self, tmp_path):
+        good = [finished(number, x=number / 10) for number in range(3)]
+        acknowledged = [Acknowledged.of(trial) for trial in good]
+        assert complaints(good, acknowledged, 3) == []
+        (lost,) = complaints([*good[:2], finished(2, x=0.9)], acknowledged, 3)
+        assert "lost or changed: Acknowledged(number=2" in lost
+        assert "3 finished trials instead of 4" in complaints(good, acknowledged, 4)
+        assert "2 finished trials instead of 3" in complaints(good[:2], acknowledged, 3)
+        assert "acknowledged twice: [1]" in complaints(good, [*acknowledged, acknowledged[1]], 3)
+        assert any("numbers with gaps" in one for one in complaints([good[0], good[2]], [], 2))
+        assert "still running: [3]" in complaints([*good, finished(3, state=TrialState.RUNNING)], acknowledged, 3)
+        abandoned = finished(2, state=TrialState.FAIL, record=False)
+        assert any("lost or changed" in one for one in complaints([*good[:2], abandoned], acknowledged, 2))
+
+    def test_finds_an_acknowledged_trial_that_the_study_has_lost(self, tmp_path):
+        storage = InMemoryStorage()
+        fitted = search(storage, callbacks=Acknowledge(str(tmp_path / "acknowledged"))).fit(X, Y)
+        killing = Killing(made, (), tmp_path, n_trials=4)
+        killing.check(fitted.study_)
+        with pytest.raises(AssertionError, match="acknowledged, and lost or changed"):
+            killing.check(search(InMemoryStorage(), random_state=1).fit(X, Y).study_)
+
+    def test_does_not_take_an_error_for_a_kill(self, tmp_path):
+        with pytest.raises(AssertionError, match=r"ended with 1: (?s:.*)there is no folder"):
+            Killing(made, ("/not/there/s.db",), tmp_path, n_trials=4, n_kills=0).run()
+
+
+def finished(number, x=0.0, state=TrialState.COMPLETE, record=True):
+    """A trial as a storage gives it back."""
+    value = 1.0 if state == TrialState.COMPLETE else None
+    attrs = {RECORD: {}} if record else {}
+    trial = create_trial(state=state, value=value, params={"x": x}, distributions=SPACE, user_attrs=attrs)
+    trial.number = number
+    return trial
