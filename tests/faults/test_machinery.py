@@ -3,11 +3,13 @@
 import contextlib
 import math
 import pickle
+import signal
 import socket
 import socketserver
 import threading
 import time
 
+import misbehaving
 import numpy as np
 import optuna
 import pytest
@@ -21,7 +23,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
-from processes import wait_until
+from processes import Process, wait_until
 from proxy import CuttingProxy, free_port
 from sklearn.base import clone
 
@@ -365,3 +367,104 @@ def finished(number, x=0.0, state=TrialState.COMPLETE, record=True):
     trial = create_trial(state=state, value=value, params={"x": x}, distributions=SPACE, user_attrs=attrs)
     trial.number = number
     return trial
+
+
+# --- estimators that misbehave ----------------------------------------------------------------------------------------
+
+
+def fit_a_bad_one(kind, folder):
+    """Fit one that misbehaves, and leave a file when it is about to."""
+    params = {"pids": str(folder / "pids")} if kind == "WaitsForAChild" else {}
+    bad = getattr(misbehaving, kind)(x=1.0, bad=(1.0,), **params)
+    (folder / "begun").touch()
+    bad.fit(X, Y)
+
+
+GOOD_UNLESS_BAD = sorted(
+    name
+    for name, one in vars(misbehaving).items()
+    if isinstance(one, type) and issubclass(one, misbehaving.Misbehaves) and one is not misbehaving.Misbehaves
+)
+
+
+@pytest.mark.parametrize("kind", GOOD_UNLESS_BAD)
+def test_they_can_be_cloned_and_pickled_and_behave_where_they_are_not_bad(kind):
+    made = clone(getattr(misbehaving, kind)(bad=(1.0,))).set_params(x=2.0)
+    fitted = pickle.loads(pickle.dumps(made)).fit(X, Y)
+    from_data = (X.mean() + Y.mean() + X.mean()) / 1e3 if kind == "Meddles" else 0.0
+    assert fitted.score(X, Y) == pytest.approx(misbehaving.known_score(2.0) + from_data, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [("Segfaults", -signal.SIGSEGV), ("Exits", 3), ("AsksToExit", 3), ("KillsItself", -signal.SIGKILL)],
+)
+def test_some_end_their_process(kind, code, tmp_path):
+    with Process(fit_a_bad_one, kind, tmp_path) as process:
+        assert process.wait() == code
+
+
+@pytest.mark.parametrize("kind", ["SleepsForEver", "WaitsForALock", "WaitsForAChild", "HoldsTheInterpreter"])
+def test_some_go_on_for_ever_and_one_does_not_even_hear_ctrl_c(kind, tmp_path):
+    with Process(fit_a_bad_one, kind, tmp_path) as process:
+        wait_until((tmp_path / "begun").exists, "it to begin")
+        if kind == "WaitsForAChild":
+            wait_until((tmp_path / "pids").exists, "its child to begin")
+        time.sleep(0.1)
+        assert process.code is None
+        process.send(signal.SIGINT)
+        if kind == "HoldsTheInterpreter":
+            time.sleep(0.2)
+            assert process.code is None
+        else:
+            assert process.wait() == 1
+            assert "KeyboardInterrupt" in process.complaints
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("Raises", ValueError), ("RunsOutOfMemory", MemoryError), ("Interrupts", KeyboardInterrupt)],
+)
+def test_some_raise_and_do_so_once_if_that_is_asked_for(kind, error, tmp_path):
+    for how in ({"bad": (1.0,)}, {"bad": None}, {"bad": None, "once": str(tmp_path / "once")}):
+        with pytest.raises(error):
+            getattr(misbehaving, kind)(x=1.0, **how).fit(X, Y)
+    assert getattr(misbehaving, kind)(x=1.0, **how).fit(X, Y).score(X) == misbehaving.known_score(1.0)
+
+
+def test_some_exceptions_and_estimators_do_not_travel():
+    for pickles, complaint in ((False, "cannot be pickled"), (True, "missing 1 required positional argument")):
+        with pytest.raises(Exception, match="bad") as raised:
+            misbehaving.RaisesUnpicklable(bad=None, pickles=pickles).fit(X, Y)
+        with pytest.raises(TypeError, match=complaint):
+            pickle.loads(pickle.dumps(raised.value))
+    pickle.dumps(misbehaving.TakesALock(bad=None))
+    for unpicklable in (misbehaving.TakesALock(bad=None).fit(X, Y), clone(misbehaving.HoldsALock())):
+        with pytest.raises(TypeError, match="lock"):
+            pickle.dumps(unpicklable)
+
+
+def test_one_floods_whatever_there_is(capfd):
+    with pytest.warns() as warned:
+        misbehaving.Floods(bad=None, lines=7).fit(X, Y)
+    assert len({str(warning.message) for warning in warned}) == 8 and len(warned) == 14
+    assert [len(text.splitlines()) for text in capfd.readouterr()] == [14, 14]
+
+
+def test_one_meddles_with_all_that_it_is_given():
+    X_, Y_, bad, seen = X.copy(), Y.copy(), [1.0], []
+    before = np.random.get_state()
+    try:
+        meddler = misbehaving.Meddles(x=1.0, bad=bad, seen=seen).fit(X_, Y_)
+        drawn = np.random.random()
+        assert drawn == np.random.RandomState(0).random()
+    finally:
+        np.random.set_state(before)
+    assert not X_.any() and not Y_.any()
+    assert (bad, seen, meddler.x) == ([None], [1.0], 101.0)
+    assert meddler.score(X) == pytest.approx(misbehaving.known_score(1.0) + (2 * X.mean() + Y.mean()) / 1e3)
+
+
+def test_one_scores_nonsense():
+    nonsense = misbehaving.ScoresNonsense(x=1.0, bad=(1.0,), nonsense="good")
+    assert nonsense.fit(X, Y).score(X) == "good"
