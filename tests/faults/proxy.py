@@ -54,6 +54,7 @@ class CuttingProxy:
         self._connections: list[_Connection] = []
         self._timers: list[threading.Timer] = []
         self._acceptor: threading.Thread | None = None
+        self._listening: socket.socket | None = None
         self._refuses = threading.Event()
         self._until_drop = 0
         #: Whether bytes flow.
@@ -95,6 +96,8 @@ class CuttingProxy:
     def cut(self) -> None:
         """Close all connections now; new ones are accepted."""
         with self._lock:
+            while (client := self._next_client()) is not None:  # as its client sees it, it is a connection
+                client.close()
             for connection in self._connections:
                 connection.cut()
 
@@ -103,15 +106,15 @@ class CuttingProxy:
         if self._acceptor is not None:
             self._refuses.set()
             self._acceptor.join()
-            self._acceptor = None
+            self._acceptor = self._listening = None
 
     def accept(self) -> None:
         """Accept connections, on the same port as before."""
         if self._acceptor is None:
-            listening = socket.create_server((LOOPBACK, self.port), backlog=100)
-            listening.settimeout(GLANCE)
+            self._listening = socket.create_server((LOOPBACK, self.port), backlog=100)
+            self._listening.setblocking(False)
             self._refuses.clear()
-            self._acceptor = threading.Thread(target=self._take, args=(listening,), name="proxy", daemon=True)
+            self._acceptor = threading.Thread(target=self._take, args=(self._listening,), name="proxy", daemon=True)
             self._acceptor.start()
 
     @contextlib.contextmanager
@@ -151,13 +154,27 @@ class CuttingProxy:
     # --- connections ---
 
     def _take(self, listening: socket.socket) -> None:
-        with listening:
+        with listening, selectors.DefaultSelector() as ready:
+            ready.register(listening, selectors.EVENT_READ)
             while not self._refuses.is_set():
-                with contextlib.suppress(OSError):  # nobody came, or is gone again
-                    client, _ = listening.accept()
-                    with self._lock:
+                if not ready.select(GLANCE):
+                    continue
+                with self._lock:
+                    client = self._next_client()
+                    if client is not None:
                         self._connections = [one for one in self._connections if one.thread.is_alive()]
                         self._connections.append(_Connection(self, client, self._server, self._follows))
+
+    def _next_client(self) -> socket.socket | None:
+        """Return a connection that waits to be accepted, if there is one."""
+        if self._listening is None:
+            return None
+        try:
+            client, _ = self._listening.accept()
+        except OSError:  # nobody waits, or is gone again
+            return None
+        client.setblocking(True)
+        return client
 
     def counts(self, commits: int) -> bool:
         """Count commits that are about to reach the server, and return whether the reply is to be dropped."""
