@@ -313,7 +313,8 @@ def is_of_storage(error: BaseException) -> bool:
     if type(error) in (UnboundLocalError, AssertionError):  # what Optuna comes to when a commit has failed
         frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
         return bool(frames) and frames[-1].partition(".")[0] == "optuna"
-    return type(error).__module__.partition(".")[0] in _OF_STORAGES and type(error).__name__ not in _OF_REQUESTS
+    packages = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}
+    return not packages.isdisjoint(_OF_STORAGES) and type(error).__name__ not in _OF_REQUESTS
 
 
 def uncached(storage: optuna.storages.BaseStorage) -> optuna.storages.BaseStorage:

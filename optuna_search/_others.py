@@ -29,13 +29,14 @@ class Others:
         """Return the trials that began or ended since the last call; what the dead left behind is given up."""
         trials = self._store.trials()
         running = [t for t in self._fresh(trials) if _is_in_the_air(t)]
-        for trial in filter(self._store.is_double, running):
-            self._store.release(storage_id(trial), "claimed twice")
         self._patience = {t.number: self._patience.get(t.number, Patience()) for t in running}
         gone = [t for t in running if self._patience[t.number].is_over(t.user_attrs[CLAIM])]
+        doubles = [t for t in running if self._store.is_double(t)]
         for trial in gone:
             self._store.give_up(trial)
-        if gone:
+        for trial in doubles:
+            self._store.release(storage_id(trial), "claimed twice, because an answer of the storage was lost")
+        if gone or doubles:
             trials = self._store.trials()
         fresh = [t for t in self._fresh(trials) if t.number not in self.running or not _is_in_the_air(t)]
         self.running = {t.number for t in self._fresh(trials) if _is_in_the_air(t)}

@@ -29,6 +29,10 @@ WORKER = "optuna_search:worker:"
 RETIRED = f"{WORKER}none"
 #: The attribute of a trial that says in one line why it failed.
 FAILURE = "failure"
+#: What that is for a trial that was given up because its owner is dead.
+ABANDONED = "abandoned"
+#: What it is for what stands in the place of a trial in a study that was saved from a damaged file.
+LOST = "lost: the line of the journal with its parameters was damaged"
 #: The attribute of a trial that was measured in another study: where that was.
 ORIGIN = "optuna_search:origin"
 #: The attribute of a study that was forked from another one: which, and what came over.

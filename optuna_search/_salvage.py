@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from optuna_search._journal import AT, parsed
-from optuna_search._record import CLAIM, FAILURE, RECORD
+from optuna_search._record import CLAIM, FAILURE, LOST, RECORD
 from optuna_search.exceptions import StorageError
 
 #: Optuna's numbers of what is done in a line: a study is made, a trial is made, a trial gets an attribute.
 _STUDY, _TRIAL, _ATTRIBUTE = 0, 4, 8
 #: The state of a trial that has failed, in Optuna's numbers.
 _FAIL = 3
-#: What stands for a trial whose first line is lost.
-LOST = "lost: the line of the journal with its parameters was damaged"
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def salvage(path: Path, new_path: Path) -> Salvage:
         raise StorageError(f"new_path={str(new_path)!r} is there already; choose another one.")
     read = [_whole_part(line) for line in path.read_bytes().splitlines()]
     damaged = tuple(number for number, (_, whole) in enumerate(read, 1) if not whole)
-    logs = [log for log, _ in read if log is not None]
+    logs = _once(log for log, _ in read if log is not None)
     lost = 0
     with new_path.open("xb") as file:
         for log in _in_their_places(logs):
@@ -76,6 +74,14 @@ def _whole_part(line: bytes) -> tuple[dict[str, Any] | None, bool]:
             begin = text.find(b'{"op_code"', 1)
             text = text[begin:] if begin > 0 else b""
     return None, False
+
+
+def _once(logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out a line that is there a second time: where it begins, no other one did."""
+    found: dict[Any, dict[str, Any]] = {}
+    for number, log in enumerate(logs):
+        found.setdefault(log.get(AT, f"line {number}"), log)
+    return list(found.values())
 
 
 def _in_their_places(logs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -22,6 +22,7 @@ from optuna_search._sqlite import (
     BUSY_TIMEOUT,
     DurableConnection,
     check_database,
+    connection_of,
     file_of,
     is_read_only,
     opened_to_read,
@@ -153,7 +154,7 @@ def _of_file(path: Path, shown: str, to_read: bool, url: str, odd_path: str | No
     check_database(path, shown, to_read)
     if to_read and is_read_only(path):
         return get_storage(opened_to_read(path))
-    return _open_url(url, odd_path)
+    return _open_url(url, odd_path, connection_of(path, shown))
 
 
 def _must_exist(path: Path | None, shown: str) -> None:
@@ -207,14 +208,14 @@ def _shown_and_url(given: Any) -> tuple[str, str]:
     return f"storage={mask(text)!r}: ", url
 
 
-def _open_url(url: str, path: str | None = None) -> BaseStorage:
+def _open_url(url: str, path: str | None = None, sqlite: type[sqlite3.Connection] = DurableConnection) -> BaseStorage:
     import sqlalchemy
     from optuna.storages import RDBStorage
 
     backend = url.partition("://")[0].partition("+")[0]
     connect: dict[str, Any] = {}
     if backend == "sqlite":
-        connect = {"timeout": BUSY_TIMEOUT, "factory": DurableConnection}
+        connect = {"timeout": BUSY_TIMEOUT, "factory": sqlite}
     elif backend in ("postgresql", "mysql", "mariadb"):
         connect = {"connect_timeout": CONNECT_TIMEOUT}
     options: dict[str, Any] = {"connect_args": connect, "pool_pre_ping": backend != "sqlite"}

@@ -33,7 +33,18 @@ from optuna_search._compat import quiet_optuna, storage_id, trial_number
 from optuna_search._database import file_of_storage, is_there, study_names
 from optuna_search._fingerprint import differences
 from optuna_search._hints import did_you_mean
-from optuna_search._record import CLAIM, FAILURE, RECORD, RETIRED, SCHEMA, WORKER, Record, is_alive
+from optuna_search._record import (
+    ABANDONED,
+    CLAIM,
+    FAILURE,
+    LOST,
+    RECORD,
+    RETIRED,
+    SCHEMA,
+    WORKER,
+    Record,
+    is_alive,
+)
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._spill import spill, spilled
 from optuna_search._tokens import plain, token
@@ -42,7 +53,6 @@ from optuna_search.exceptions import ForeignTrialsWarning, SpaceError, StorageEr
 
 T = TypeVar("T")
 
-ABANDONED = "abandoned"
 #: What the failure of a trial begins with whose fit has asked its process to end.
 EXITED = "SystemExit"
 #: Making a study takes two writes; whoever finds it between them waits so long for the second.
@@ -202,10 +212,10 @@ class Store:
 
     def _persist(self, call: Callable[[], T], found: Callable[[], T | None] = lambda: None) -> T:
         """Call the storage until it has answered; one that has failed for good is called only once more."""
-        if isinstance(self.storage, InMemoryStorage) or self._is_lost:
+        if isinstance(self.storage, InMemoryStorage):
             return call()
         try:
-            return persistently(self.storage, call, found)
+            return persistently(self.storage, call, found, 0 if self._is_lost else None)
         except StorageError:
             self._is_lost = True
             raise
@@ -369,7 +379,8 @@ class Store:
         """Return how many trials were put into the study by something else than this library."""
         # One that was in the air when its study was copied was given up in the copy, and has no claim there.
         ours = {RECORD, CLAIM}
-        return sum(not ours & t.user_attrs.keys() and t.user_attrs.get(FAILURE) != ABANDONED for t in self.trials())
+        known = (ABANDONED, LOST)
+        return sum(not ours & t.user_attrs.keys() and t.user_attrs.get(FAILURE) not in known for t in self.trials())
 
     def header(self) -> dict[str, Any]:
         """Return what is kept of the study itself."""

@@ -40,7 +40,12 @@ _LASTING: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
 }
 
 
-def persistently(storage: BaseStorage, call: Callable[[], T], found: Callable[[], T | None] = lambda: None) -> T:
+def persistently(
+    storage: BaseStorage,
+    call: Callable[[], T],
+    found: Callable[[], T | None] = lambda: None,
+    patience: float | None = None,
+) -> T:
     """Call a storage until it has answered, within `PATIENCE_SECONDS`.
 
     Parameters
@@ -51,6 +56,8 @@ def persistently(storage: BaseStorage, call: Callable[[], T], found: Callable[[]
         What may be done twice.
     found : callable
         Asked before each further attempt: what the last one did after all, where only its answer was lost.
+    patience : float or None
+        Other seconds.
 
     Raises
     ------
@@ -62,6 +69,7 @@ def persistently(storage: BaseStorage, call: Callable[[], T], found: Callable[[]
         result = found()
         return call() if result is None else result
 
+    patience = PATIENCE_SECONDS if patience is None else patience
     began, pause, attempt = time.monotonic(), PAUSE_SECONDS[0], call
     while True:
         try:
@@ -71,7 +79,7 @@ def persistently(storage: BaseStorage, call: Callable[[], T], found: Callable[[]
                 raise
             trouble, what = error, _lasting(error)
             waited = time.monotonic() - began
-            if what is None and waited + pause > PATIENCE_SECONDS:
+            if what is None and waited + pause > patience:
                 what = f"{_passing(error)}, waited {waited:.0f} s"
         if what is not None:  # raised out here: what a driver says may quote a password, and is not to come along
             raise StorageError(f"{place_of(storage)}: {what} ({reason_of(trouble, storage)}).")

@@ -14,6 +14,7 @@
     ├── VersionWarning                                 other versions measured the earlier trials
     ├── ForeignTrialsWarning                           trials in the study that we did not make
     ├── LateResultWarning                              a result came after its trial had been given up
+    ├── NetworkFileSystemWarning                       an SQLite file where its locks cannot be relied on
     ├── ExposedStorageWarning                          a storage proxy can be reached from other machines
     └── TornJournalWarning                             half a line at the end of a journal file was put aside
 """
@@ -29,6 +30,7 @@ __all__ = [
     "ForeignTrialsWarning",
     "InvalidRequestError",
     "LateResultWarning",
+    "NetworkFileSystemWarning",
     "NoResultError",
     "OptunaSearchError",
     "OptunaSearchWarning",
@@ -134,3 +136,7 @@ class TornJournalWarning(OptunaSearchWarning):
 
 class ExposedStorageWarning(OptunaSearchWarning):
     """A storage proxy, which knows no authentication, can be reached from other machines."""
+
+
+class NetworkFileSystemWarning(OptunaSearchWarning):
+    """An SQLite file is on a network file system, where its locks cannot be relied on."""
