@@ -25,9 +25,8 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_search._compat import quiet_optuna, storage_id, trial_number, uncached
 from optuna_search._database import already_there, study_names
 from optuna_search._lease import send_away
-from optuna_search._record import CLAIM, FAILURE, RECORD, WORKER, value_of
+from optuna_search._record import ABANDONED, CLAIM, FAILURE, RECORD, WORKER, value_of
 from optuna_search._references import Ids, translated
-from optuna_search._store import ABANDONED
 from optuna_search.exceptions import StorageError
 
 #: A copy that somebody else is writing right now grows in so many seconds.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,19 @@ class _Protected:
 
     def __set__(self, search: Any, value: Any) -> None:
         vars(search)["storage"] = protect(value)
+
+
+@contextlib.contextmanager
+def _told_of_the_refit() -> Iterator[None]:
+    """Say of whatever ends a refit that the search itself is done."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(
+            "The search finished, the refit failed: cv_results_, best_params_, best_score_ and top_n_ are there. With "
+            "storage and study_name, fitting again only refits."
+        )
+        raise
 
 
 class OptunaSearchCV(BaseSearchCV):
@@ -367,7 +380,8 @@ class OptunaSearchCV(BaseSearchCV):
             self._publish(store, kept, space, self._setup)
             self._require_a_result()
             if self.refit:
-                self._refit(X, y, routed.estimator.fit, context, about)
+                with _told_of_the_refit():
+                    self._refit(X, y, routed.estimator.fit, context, about)
         context.call_on_fit_task_end(**about)
         return self
 

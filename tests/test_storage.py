@@ -202,9 +202,8 @@ def test_a_directory_that_is_not_there_is_a_clear_error(name, tmp_path):
 def test_a_file_that_is_no_database_is_refused_and_left_alone(content, tmp_path):
     path = tmp_path / "thesis.db"
     path.write_bytes(content)
-    with pytest.raises(
-        StorageError, match=re.escape(f"storage={str(path)!r} cannot be opened: file is not a database")
-    ):
+    said = f"storage={str(path)!r} is not an optuna_search study file: file is not a database"
+    with pytest.raises(StorageError, match=re.escape(said)):
         search(storage=path).fit(X, Y)
     assert path.read_bytes() == content
 
