@@ -15,10 +15,12 @@ from scipy import stats
 from optuna_search._compat import storage_of
 from optuna_search._fingerprint import differences
 from optuna_search._hints import did_you_mean
+from optuna_search._kept import Kept
+from optuna_search._opening import open_existing
 from optuna_search._reading import Setup, setup_of
 from optuna_search._results import is_multimetric, metrics_of
 from optuna_search._storage import in_plain_words, open_storage
-from optuna_search._store import Kept, Store, open_existing
+from optuna_search._store import Store
 from optuna_search._tables import NAME_WIDTH, html_table, pandas, shortened, text_table
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StudyMismatchError
 

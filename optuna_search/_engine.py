@@ -29,6 +29,7 @@ import numpy as np
 from optuna.trial import FrozenTrial
 
 from optuna_search._evaluate import Outcome, Task, lost
+from optuna_search._kept import EXITED, Kept, candidate_of, kept_of, took_its_process_along
 from optuna_search._others import Others
 from optuna_search._propose import Proposals
 from optuna_search._record import FAILURE, Fold, Record, counts, is_alive, measured_here
@@ -37,7 +38,7 @@ from optuna_search._results import Verdict, judge
 from optuna_search._roster import Roster
 from optuna_search._signals import came_by_signal, undisturbed
 from optuna_search._space import AnySpace, Candidate
-from optuna_search._store import EXITED, Kept, Store, candidate_of, kept_of, took_its_process_along
+from optuna_search._store import Store
 from optuna_search._warned import Warned
 from optuna_search._workers import Workers
 from optuna_search.exceptions import LateResultWarning, SpaceError

@@ -14,9 +14,10 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from optuna_search._json import strict
+from optuna_search._kept import Kept
 from optuna_search._reading import results_of, setup_of
 from optuna_search._record import FAILURE, ORIGIN, RECORD
-from optuna_search._store import Kept, Store
+from optuna_search._store import Store
 from optuna_search._tables import pandas
 from optuna_search._tokens import plain
 

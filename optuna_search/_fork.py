@@ -24,22 +24,14 @@ from optuna_search import _owner, _record
 from optuna_search._beyond import beyond
 from optuna_search._fingerprint import changed_code, describe_estimator, differences
 from optuna_search._forkreport import Carried, Dropped, Filled, ForkReport, Probed, Retried
+from optuna_search._header import Header, check_same, warn_of_versions
+from optuna_search._kept import Kept
 from optuna_search._lease import Patience
+from optuna_search._opening import FIRST_WORD_SECONDS, create_or_continue, existing, name_of, open_existing
 from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, WRITER, Record
 from optuna_search._space import AnySpace, Candidate, parse
 from optuna_search._storage import open_storage, without_password
-from optuna_search._store import (
-    FIRST_WORD_SECONDS,
-    Header,
-    Kept,
-    Store,
-    check_same,
-    create_or_continue,
-    existing,
-    name_of,
-    open_existing,
-    warn_of_versions,
-)
+from optuna_search._store import Store
 from optuna_search._tokens import plain
 from optuna_search._transfer import Misfit, Model, Transfer, check_shared, kept_params, model_of, replaced
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchError, OptunaSearchWarning, StudyMismatchError

@@ -191,6 +191,12 @@ def origin_text(trial: FrozenTrial) -> str | None:
     return f"{found.get('study')} #{found.get('trial')}" if isinstance(found, Mapping) else None
 
 
+def identity_in(study_record: Any) -> str | None:
+    """Return what a study is known by whatever its name; None for one of another tool, or of the first version."""
+    identity = study_record.get("id") if isinstance(study_record, Mapping) else None
+    return identity if isinstance(identity, str) else None
+
+
 def check_schema(encoded: Any, what: str) -> None:
     """Refuse a record that this version cannot know.
 

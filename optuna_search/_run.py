@@ -30,9 +30,10 @@ from optuna_search import _request
 from optuna_search._fingerprint import data_digest, describe_data, short_name
 from optuna_search._job import Fault, Job, load
 from optuna_search._lease import release_the_dead
+from optuna_search._opening import unique_name
 from optuna_search._record import counts, measured_here
 from optuna_search._storage import open_storage
-from optuna_search._store import Store, unique_name
+from optuna_search._store import Store
 from optuna_search._tables import printable, printable_lines
 from optuna_search._url import mask
 from optuna_search.exceptions import InvalidRequestError

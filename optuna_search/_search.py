@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,13 @@ from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
 from optuna_search._fork import Parent, check_whole, fork, forked, report_of
+from optuna_search._header import Header
+from optuna_search._kept import Kept, candidate_of
 from optuna_search._lease import renewed
+from optuna_search._opening import create_or_continue, open_existing, unique_name, warn_of_foreign_trials
 from optuna_search._reading import Setup, results_of, setup_of, texts_of
 from optuna_search._record import measured_here
+from optuna_search._rescue import refit_told_apart, rescued, take_in_spilled
 from optuna_search._results import (
     Leaderboard,
     is_multimetric,
@@ -42,18 +46,9 @@ from optuna_search._results import (
 from optuna_search._signals import tidied_up_on_sigterm
 from optuna_search._space import AnySpace
 from optuna_search._storage import open_storage, without_password
-from optuna_search._store import (
-    Header,
-    Kept,
-    Store,
-    candidate_of,
-    create_or_continue,
-    open_existing,
-    unique_name,
-    warn_of_foreign_trials,
-)
+from optuna_search._store import Store
 from optuna_search._tokens import token
-from optuna_search._url import protect
+from optuna_search._url import Protected
 from optuna_search._warned import tell
 from optuna_search._workers import open_workers
 from optuna_search.callbacks import Progress, watching
@@ -61,29 +56,6 @@ from optuna_search.exceptions import InvalidRequestError, NoResultError, Storage
 
 #: The attributes of a fitted search that are not for its users.
 _HIDDEN = ("_study", "_study_name", "_parent", "_metric", "_texts")
-
-
-class _Protected:
-    """The `storage` parameter: whatever password is in it is hidden from the moment it is given."""
-
-    def __get__(self, search: Any, owner: type | None = None) -> Any:
-        return self if search is None else vars(search).get("storage")
-
-    def __set__(self, search: Any, value: Any) -> None:
-        vars(search)["storage"] = protect(value)
-
-
-@contextlib.contextmanager
-def _told_of_the_refit() -> Iterator[None]:
-    """Say of whatever ends a refit that the search itself is done."""
-    try:
-        yield
-    except BaseException as error:
-        error.add_note(
-            "The search finished, the refit failed: cv_results_, best_params_, best_score_ and top_n_ are there. With "
-            "storage and study_name, fitting again only refits."
-        )
-        raise
 
 
 class OptunaSearchCV(BaseSearchCV):
@@ -242,7 +214,7 @@ class OptunaSearchCV(BaseSearchCV):
 
     _parameter_constraints = _request.CONSTRAINTS
 
-    storage = _Protected()
+    storage = Protected()
 
     _study: optuna.Study | None
 
@@ -372,15 +344,15 @@ class OptunaSearchCV(BaseSearchCV):
                 raise
             except StorageError as error:
                 with contextlib.suppress(Exception):
-                    rescued = store.rescued()
-                    self._publish(rescued, rescued.kept(), space, self._setup)
-                    error.add_note(rescued.what_is_kept())
+                    known = rescued(store)
+                    self._publish(known, known.kept(), space, self._setup)
+                    error.add_note(known.what_is_kept())
                 raise
             self._report_failed_fits(kept)
             self._publish(store, kept, space, self._setup)
             self._require_a_result()
             if self.refit:
-                with _told_of_the_refit():
+                with refit_told_apart():
                     self._refit(X, y, routed.estimator.fit, context, about)
         context.call_on_fit_task_end(**about)
         return self
@@ -415,7 +387,7 @@ class OptunaSearchCV(BaseSearchCV):
             is_sampled = _request.order_of(self, space) is None
             storage = open_storage(self.storage)
             store, _ = fork(parent, storage, name, header, self.estimator, space, probes=is_sampled)
-        store.take_in_spilled()
+        take_in_spilled(store)
         self._note_report(store)
         warn_of_foreign_trials(store)
         return store

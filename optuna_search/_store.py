@@ -12,104 +12,29 @@ storage is ever unpickled, and a draw does not read the whole history again.
 from __future__ import annotations
 
 import contextlib
-import datetime
-import os
 import time
 import uuid
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _owner, _record
-from optuna_search._compat import quiet_optuna, storage_id, trial_number
-from optuna_search._database import file_of_storage, is_there, study_names
-from optuna_search._fingerprint import differences
-from optuna_search._hints import did_you_mean
-from optuna_search._record import (
-    ABANDONED,
-    CLAIM,
-    FAILURE,
-    LOST,
-    RECORD,
-    RETIRED,
-    SCHEMA,
-    WORKER,
-    Record,
-    is_alive,
-)
+from optuna_search._compat import storage_id, trial_number
+from optuna_search._guard import Guard
+from optuna_search._header import header_of
+from optuna_search._kept import Kept, candidate_of, kept_of
+from optuna_search._record import ABANDONED, CLAIM, FAILURE, LOST, RECORD, RETIRED, WORKER, Record
 from optuna_search._space import AnySpace, Candidate
-from optuna_search._spill import spill, spilled
+from optuna_search._spill import spill
 from optuna_search._tokens import plain, token
 from optuna_search._trouble import persistently
-from optuna_search.exceptions import ForeignTrialsWarning, SpaceError, StorageError, StudyMismatchError, VersionWarning
+from optuna_search.exceptions import StorageError
 
 T = TypeVar("T")
-
-#: What the failure of a trial begins with whose fit has asked its process to end.
-EXITED = "SystemExit"
-#: Making a study takes two writes; whoever finds it between them waits so long for the second.
-FIRST_WORD_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Header:
-    """What is kept of a study: what its scores were measured on."""
-
-    fingerprint: Mapping[str, Any]
-    versions: Mapping[str, str]
-    estimator: str
-    #: Samples in the training and the test part of each fold: a test of differences needs their ratio.
-    fold_sizes: Sequence[tuple[int, int]] = ()
-    #: What a study is known by whatever its name: forks refer to it.
-    identity: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def encode(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {
-            "schema": SCHEMA,
-            "id": self.identity,
-            "estimator": self.estimator,
-            "fold_sizes": [list(sizes) for sizes in self.fold_sizes],
-            "fingerprint": dict(self.fingerprint),
-            "versions": dict(self.versions),
-        }
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A finished trial that counts, read back."""
-
-    trial: FrozenTrial
-    record: Record
-
-
-def candidate_of(trial: FrozenTrial, space: AnySpace) -> Candidate:
-    """Return what a trial tries.
-
-    Raises
-    ------
-    SpaceError
-        If it is no point of the space.
-    """
-    why: Exception | None = None
-    try:
-        candidate = space.candidate(trial.params)
-        if candidate.point.keys() == trial.params.keys():
-            return candidate
-    except (KeyError, ValueError) as error:
-        why = error
-    raise SpaceError(
-        f"param_distributions is not the space of this study: trial {trial.number} with {trial.params} is no point "
-        "of it."
-    ) from why
 
 
 class Store:
@@ -120,12 +45,12 @@ class Store:
         self.study = optuna.Study(study_name=study_name, storage=storage)
         self.study_id = storage.get_study_id_from_name(study_name)
         self.study_name = study_name
-        self._header = record = storage.get_study_user_attrs(self.study_id).get(RECORD)
+        #: What is kept of the study itself, as it is in the storage.
+        self.study_record = record = storage.get_study_user_attrs(self.study_id).get(RECORD)
         #: What the study is known by, whatever its name and its id in the storage; None for one of another tool.
-        self.study_identity = record.get("id") if isinstance(record, Mapping) else None
+        self.study_identity = _record.identity_in(record)
         #: What tells this use of the study from all others, of this process too.
         self.search_id = uuid.uuid4().hex
-        self._is_at_work = False
         #: Whether the folds of our trials are fitted in this process.
         self.fits_inside = True
         #: The claims of our trials in the air, by the id of the trial in the storage.
@@ -136,7 +61,7 @@ class Store:
         #: What is known of the study without asking: the trials at the last look, and those that we have ended since.
         self._seen: Sequence[FrozenTrial] = ()
         self._ended: dict[int, FrozenTrial] = {}
-        self._file = None if isinstance(storage, InMemoryStorage) else persistently(storage, self._find_file)
+        self._guard = Guard(storage, self.study_id, self.study_identity)
         #: Whether the storage has failed for good: it is not waited for a second time.
         self._is_lost = False
 
@@ -146,7 +71,7 @@ class Store:
         """Write that a search is at work on the study, also between two trials; from now on it must stay there."""
         if self.storage.get_study_system_attrs(self.study_id).get(RETIRED):  # by a deletion that was killed
             self.storage.set_study_system_attr(self.study_id, RETIRED, False)
-        self._is_at_work = True
+        self._guard.is_on = True
         self._persist(self.stay)
 
     def stay(self) -> None:
@@ -158,57 +83,8 @@ class Store:
         self._write_worker(None)
 
     def _write_worker(self, claim: Mapping[str, Any] | None) -> None:
-        with self._unless_it_is_gone():
+        with self._guard.unless_it_is_gone():
             self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.search_id}", claim)
-
-    @contextlib.contextmanager
-    def _unless_it_is_gone(self) -> Iterator[None]:
-        """Make sure that what is read or written is this study, and not what has its id after it was deleted.
-
-        Raises
-        ------
-        StorageError
-            If somebody has deleted it.
-        """
-        self._check_file()
-        if not self._is_there():
-            raise self._gone()
-        try:
-            yield
-            self._check_file()
-        except KeyError as error:  # so a storage says that it knows no such study or trial
-            raise self._gone() from error
-        except ValueError as error:  # so it says that a trial is no point of the study that has the id now
-            if self._is_there():
-                raise
-            raise self._gone() from error
-
-    def _is_there(self) -> bool:
-        known = self.study_identity if self._is_at_work else None
-        return known is None or is_there(self.storage, self.study_id, known)
-
-    def _find_file(self) -> tuple[Path, tuple[int, int]] | None:
-        """Return the file of the storage, and what tells it from another one of its name."""
-        file = file_of_storage(self.storage)
-        return None if file is None else (file, _identity(file))
-
-    def _check_file(self) -> None:
-        """Make sure that the file of the storage is the one that was opened: SQLite would write on into a deleted one.
-
-        Raises
-        ------
-        StorageError
-            If it was deleted or replaced.
-        """
-        if self._file is None:
-            return
-        path, identity = self._file
-        try:
-            what = None if _identity(path) == identity else "replaced by another one"
-        except FileNotFoundError:
-            what = "deleted"
-        if what:
-            raise StorageError(f"storage={str(path)!r}: the file was {what} while this search was at work on it.")
 
     def _persist(self, call: Callable[[], T], found: Callable[[], T | None] = lambda: None) -> T:
         """Call the storage until it has answered; one that has failed for good is called only once more."""
@@ -219,10 +95,6 @@ class Store:
         except StorageError:
             self._is_lost = True
             raise
-
-    @staticmethod
-    def _gone() -> StorageError:
-        return StorageError("The study was deleted while this search was at work on it; nothing more is written.")
 
     # --- one trial ---
 
@@ -237,15 +109,15 @@ class Store:
             user_attrs={CLAIM: claim},
         )
         trial_id, number = self._persist(lambda: self._create(template), lambda: self._created(claim))
-        if not self._is_there():  # it was deleted while the write waited for its turn
+        if not self._guard.is_there:  # it was deleted while the write waited for its turn
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
-            raise self._gone()
+            raise self._guard.gone()
         self.claims[trial_id] = claim
         self.ours[number], self._numbers[trial_id] = candidate, number
         return trial_id, number
 
     def _create(self, template: FrozenTrial) -> tuple[int, int]:
-        with self._unless_it_is_gone():
+        with self._guard.unless_it_is_gone():
             trial_id = self.storage.create_new_trial(self.study_id, template_trial=template)
             return trial_id, trial_number(self.storage, trial_id)
 
@@ -271,7 +143,7 @@ class Store:
     def renew(self, trial_id: int, times: int) -> None:
         """Write that the owner of a trial in the air still lives, for the so-and-so-many-th time."""
         claim = self.claims[trial_id] | {"renewed": times}
-        with self._unless_it_is_gone():
+        with self._guard.unless_it_is_gone():
             self.storage.set_trial_user_attr(trial_id, CLAIM, claim)
 
     def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> bool:
@@ -287,14 +159,18 @@ class Store:
         if not isinstance(self.storage, InMemoryStorage):
             self._remember(self._numbers[trial_id], value, attrs)
         try:
-            taken = self._persist(lambda: self._write_end(trial_id, value, attrs))
+            taken = self.end(trial_id, value, attrs)
         except StorageError as error:
             raise self._spilled(self._numbers[trial_id], attrs, error) from None
         del self.claims[trial_id]  # only now: a claim is renewed until its trial has ended
         return taken
 
+    def end(self, trial_id: int, value: float | None, attrs: Mapping[str, Any]) -> bool:
+        """Write what is kept of the end of a trial; return False if somebody has ended it in another way."""
+        return self._persist(lambda: self._write_end(trial_id, value, attrs))
+
     def _write_end(self, trial_id: int, value: float | None, attrs: Mapping[str, Any]) -> bool:
-        with self._unless_it_is_gone():
+        with self._guard.unless_it_is_gone():
             try:
                 # The record is the last before the state: whoever finds it on the trial of a dead owner knows all.
                 for name, attr in attrs.items():
@@ -333,7 +209,7 @@ class Store:
         self.claims.pop(trial_id, None)
 
         def write() -> None:
-            with self._unless_it_is_gone():
+            with self._guard.unless_it_is_gone():
                 self.storage.set_trial_user_attr(trial_id, FAILURE, reason)
                 self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
 
@@ -361,7 +237,7 @@ class Store:
         return list(self._seen)
 
     def _read(self) -> list[FrozenTrial]:
-        with self._unless_it_is_gone():
+        with self._guard.unless_it_is_gone():
             return self.storage.get_all_trials(self.study_id, deepcopy=False)
 
     def kept(self) -> list[Kept]:
@@ -412,240 +288,7 @@ class Store:
             "it there takes it in."
         )
 
-    def take_in_spilled(self) -> None:
-        """Write what an earlier search of this study could not write."""
-        if self.study_identity is None or isinstance(self.storage, InMemoryStorage):
-            return
-        for path, end in spilled(self.storage, str(self.study_identity)):
-            trials, number, attrs = self.trials(), end.get("trial"), end.get("attrs")
-            if not isinstance(number, int) or not 0 <= number < len(trials) or not isinstance(attrs, Mapping):
-                continue
-            self._take_in(trials, trials[number], dict(attrs))
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-    def _take_in(self, trials: Sequence[FrozenTrial], trial: FrozenTrial, attrs: dict[str, Any]) -> None:
-        """Give a trial the end that its search could not write; one that was given up gets it as a new trial."""
-        value = _record.value_in(attrs.get(RECORD))
-        if trial.state == TrialState.RUNNING:
-            if _owner.is_dead(trial.user_attrs.get(CLAIM)):
-                self._persist(lambda: self._write_end(storage_id(trial), value, attrs))
-        elif not any(_record.counts(other) and other.params == trial.params for other in trials):
-            state = TrialState.FAIL if value is None else TrialState.COMPLETE
-            self.add(
-                create_trial(
-                    state=state, value=value, params=trial.params, distributions=trial.distributions, user_attrs=attrs
-                )
-            )
-
-    def rescued(self) -> Store:
-        """Return a study in memory with everything that is known of this one, for when its storage is not there."""
-        memory = InMemoryStorage()
-        name, header = self.study_name, self._header
-        memory.set_study_user_attr(memory.create_new_study([StudyDirection.MAXIMIZE], name), RECORD, header)
-        known = {trial.number: trial for trial in self._seen} | self._ended
-        store = Store(memory, name)
-        for number in range(max(known, default=-1) + 1):
-            store.add(known.get(number) or create_trial(state=TrialState.FAIL, user_attrs={FAILURE: ABANDONED}))
-        store.ours = dict(self.ours)
-        return store
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    """Return what tells a file from another one of the same name."""
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
-
-
-def took_its_process_along(trial: FrozenTrial) -> bool:
-    """Whether a trial was given up because its process, which fitted it itself, died or exited."""
-    failure, claim = trial.user_attrs.get(FAILURE), trial.user_attrs.get(CLAIM)
-    was_inside = isinstance(claim, Mapping) and claim.get("inside") is not False
-    return was_inside and (failure == ABANDONED or str(failure).startswith(EXITED))
-
-
-def kept_of(trials: Iterable[FrozenTrial]) -> list[Kept]:
-    """Return those of some trials that are finished and count; one that was carried over twice does once."""
-    found: dict[Any, Kept] = {}
-    for trial in trials:
-        if _record.counts(trial):
-            place = _record.origin_of(trial) or trial.number
-            found.setdefault(place, Kept(trial, _record.decode(trial.user_attrs[RECORD])))
-    return list(found.values())
-
-
-def header_of(study_name: str, user_attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of a study from its attributes.
-
-    Raises
-    ------
-    StorageError
-        If the study is none of ours, or was written by a newer version.
-    """
-    if RECORD not in user_attrs:
-        raise StorageError(
-            f"study_name={study_name!r} is a study that optuna_search did not make, so nothing is known of what its "
-            "values were measured on. Choose another study_name."
-        )
-    _record.check_schema(user_attrs[RECORD], f"study {study_name!r}")
-    return dict(user_attrs[RECORD])
-
-
-def create_or_continue(storage: BaseStorage, study_name: str, header: Header) -> tuple[Store, bool]:
-    """Open the study of this name; make it if there is none, and tell whether that was so.
-
-    Raises
-    ------
-    StudyMismatchError
-        If its scores were measured on something else.
-    StorageError
-        If it is none of ours.
-    """
-    with quiet_optuna():
-        return persistently(storage, lambda: _create_or_continue(storage, study_name, header))
-
-
-def _create_or_continue(storage: BaseStorage, study_name: str, header: Header) -> tuple[Store, bool]:
-    try:
-        study_id = storage.create_new_study([StudyDirection.MAXIMIZE], study_name)
-        storage.set_study_user_attr(study_id, RECORD, header.encode())
-        return Store(storage, study_name), True
-    except DuplicatedStudyError:
-        store = Store(storage, study_name)
-    attrs = _first_word(store)
-    store = Store(storage, study_name)
-    if attrs or store.trials():
-        check_same(study_name, header_of(study_name, attrs), header, is_measured=any(map(is_alive, store.trials())))
-        return store, False
-    if store.study.directions != [StudyDirection.MAXIMIZE]:
-        raise StorageError(
-            f"study_name={study_name!r} is an empty study that goes another way "
-            f"({', '.join(d.name.lower() for d in store.study.directions)}); scores are maximised. "
-            "Choose another study_name."
-        )
-    # Whoever made it was killed before the first word.
-    storage.set_study_user_attr(store.study_id, RECORD, header.encode())
-    return Store(storage, study_name), False
-
-
-def _first_word(store: Store) -> Mapping[str, Any]:
-    """Return the attributes of a study; whoever is about to make it has a moment to write the first of them."""
-    patience = time.monotonic() + FIRST_WORD_SECONDS
-    while True:
-        attrs = store.storage.get_study_user_attrs(store.study_id)
-        if attrs or store.trials() or time.monotonic() > patience:
-            return attrs
-        time.sleep(0.02)
-
-
-def must_exist(storage: BaseStorage, study_name: str, parameter: str = "study_name") -> None:
-    """Refuse the name of a study that is not there.
-
-    Raises
-    ------
-    StorageError
-        With the name that may have been meant.
-    """
-    names = study_names(storage)
-    if study_name not in names:
-        raise StorageError(f"{parameter}={study_name!r} is not in this storage. {did_you_mean(study_name, names)}")
-
-
-def name_of(storage: BaseStorage, identity: str) -> str | None:
-    """Return the name that a study of ours has now; None if it is not there."""
-    for name in study_names(storage):
-        record = storage.get_study_user_attrs(storage.get_study_id_from_name(name)).get(RECORD)
-        if isinstance(record, Mapping) and record.get("id") == identity:
-            return name
-    return None
-
-
-def existing(storage: BaseStorage, study_name: str) -> Store | None:
-    """Open a study of ours if it is there and has been begun."""
-    if study_name not in study_names(storage):
-        return None
-    store = Store(storage, study_name)
-    return store if RECORD in storage.get_study_user_attrs(store.study_id) else None
-
-
-def open_existing(storage: BaseStorage, study_name: str, parameter: str = "study_name") -> Store:
-    """Open a study that must be there.
-
-    Raises
-    ------
-    StorageError
-        If it is not, or is none of ours.
-    """
-    must_exist(storage, study_name, parameter)
-    store = Store(storage, study_name)
-    store.header()
-    return store
-
-
-def check_same(study_name: str, old: Mapping[str, Any], new: Header, *, is_measured: bool = True) -> None:
-    """Refuse to mix scores that were measured on different things; warn of other versions.
-
-    Parameters
-    ----------
-    is_measured : bool
-        Whether the study has any trial that came to its end or is on its way.
-
-    Raises
-    ------
-    StudyMismatchError
-        With every difference.
-    """
-    found = list(differences(old["fingerprint"], new.fingerprint))
-    if found:
-        lines = "\n".join(f"  - {line}" for line in found)
-        deletion = f"studies.delete_study({study_name!r}, storage)"
-        raise StudyMismatchError(
-            f"study_name={study_name!r} was measured on something else, and scores are never mixed:\n{lines}\n"
-            + _advice(found)
-            + ("" if is_measured else f" Or delete this one, which holds no score: {deletion}."),
-            found,
-        )
-    warn_of_versions(study_name, old, new)
-
-
-def warn_of_versions(study_name: str, old: Mapping[str, Any], new: Header) -> None:
-    """Tell where the trials of a study were measured with other versions than those of today."""
-    changed = list(differences(old.get("versions", {}), dict(new.versions)))
-    if changed:
-        warnings.warn(
-            f"Earlier trials of study_name={study_name!r} were measured with other versions, which may change "
-            f"scores a little: {'; '.join(changed)}.",
-            VersionWarning,
-            stacklevel=2,
-        )
-
-
-def _advice(found: list[str]) -> str:
-    parts = {line.partition(":")[0].partition(".")[0] for line in found}
-    advice = "Give another study_name to start a new study."
-    if parts == {"splits"}:
-        return f"{advice} If the splitter shuffles, give it a random_state, so that every run makes the same folds."
-    if parts == {"space"}:
-        return f"{advice} To go on in another space with what is known, fork the study: search.fork(new_space)."
-    if parts & {"X", "y", "metadata"}:
-        return (
-            f"{advice} A name with {{data}} in it, as in study_name='svc-{{data}}', names a study for each data set. "
-            "If the data are split at random before, give that a random_state, so that every run has the same."
-        )
-    return advice
-
-
-def unique_name(estimator_name: str) -> str:
-    """Return a readable name that no other fit has: estimator, date, and six random characters."""
-    return f"{estimator_name}-{datetime.datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-
-
-def warn_of_foreign_trials(store: Store) -> None:
-    """Tell how many trials of the study are not taken into account."""
-    if number := store.foreign():
-        warnings.warn(
-            f"{number} trial(s) of study {store.study.study_name!r} were added by something else than optuna_search "
-            "and have no record; they are ignored. To have points tried, give them as initial_params.",
-            ForeignTrialsWarning,
-            stacklevel=2,
-        )
+    @property
+    def known(self) -> dict[int, FrozenTrial]:
+        """What is known of the trials without asking: those of the last look, and those of ours that ended since."""
+        return {trial.number: trial for trial in self._seen} | self._ended

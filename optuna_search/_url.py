@@ -66,6 +66,16 @@ def protect(storage: Any) -> Any:
     return storage
 
 
+class Protected:
+    """A `storage` parameter: whatever password is in it is hidden from the moment it is given."""
+
+    def __get__(self, search: Any, owner: type | None = None) -> Any:
+        return self if search is None else vars(search).get("storage")
+
+    def __set__(self, search: Any, value: Any) -> None:
+        vars(search)["storage"] = protect(value)
+
+
 def mask(text: str) -> str:
     """Return a text in which every password of a URL is masked; variables stay.
 

@@ -22,14 +22,17 @@ from optuna_search import _copying, _exports, _salvage, _samplers, _studyfile
 from optuna_search._compare import Comparison, compare
 from optuna_search._compat import quiet_optuna
 from optuna_search._database import rename_in_place, study_names
+from optuna_search._header import header_of
+from optuna_search._kept import kept_of
 from optuna_search._lease import owners, release_the_dead, send_away
 from optuna_search._listing import StudyEntry, StudyList, list_of
 from optuna_search._names import name_complaint
+from optuna_search._opening import must_exist, name_of
 from optuna_search._record import RECORD
 from optuna_search._salvage import Salvage
 from optuna_search._serving import serve
 from optuna_search._storage import JOURNALS, in_plain_words, open_storage, upgrade
-from optuna_search._store import Store, header_of, kept_of, must_exist, name_of
+from optuna_search._store import Store
 from optuna_search.exceptions import InvalidRequestError, StorageError
 
 __all__ = [

@@ -20,11 +20,12 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid
 from optuna_search import OptunaSearchCV, _engine
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Outcome
+from optuna_search._header import Header
+from optuna_search._opening import create_or_continue
 from optuna_search._propose import Enumeration
 from optuna_search._record import Failure, Fold
 from optuna_search._request import Budget
 from optuna_search._space import parse
-from optuna_search._store import Header, create_or_continue
 
 quick = settings(deadline=None, database=None, max_examples=60)
 
@@ -255,7 +256,7 @@ def test_duplicates_wait_for_the_first_and_take_over_its_record():
     workers = search.run(Simulated(4))
     assert Counter(folds(workers.sent)) == Counter([(0, 0), (0, 1), (3, 0), (3, 1)])
     assert [trial.value for trial in search.trials] == [7.0, 7.0, 7.0, 8.0]
-    records = [trial.user_attrs["optuna_search"] for trial in search.trials]
+    records = [trial.user_attrs["optuna_search"] | {"claim": None} for trial in search.trials]
     assert records[0] == records[1] == records[2] != records[3]
     assert sorted(search.watched) == [0, 1, 2, 3]
 

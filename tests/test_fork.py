@@ -713,7 +713,7 @@ def test_a_study_of_something_else_is_no_parent(tmp_path):
     with pytest.raises(StorageError, match="'theirs' is a study that optuna_search did not make"):
         OptunaSearchCV(KnownScore(), GRID, fork_of="theirs", storage=path, study_name="w").fit(X, Y)
     (tmp_path / "text.db").write_text("no study at all")
-    with pytest.raises(StorageError, match=r"text.db' cannot be opened"):
+    with pytest.raises(StorageError, match=r"text.db' is not an optuna_search study file"):
         OptunaSearchCV(KnownScore(), GRID, fork_of="s", storage=tmp_path / "text.db", study_name="w").fit(X, Y)
     assert (tmp_path / "text.db").read_text() == "no study at all"
 

@@ -1,0 +1,63 @@
+"""What a trial of ours says when it is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from optuna_search import _record
+from optuna_search._record import ABANDONED, CLAIM, FAILURE, RECORD, Record
+from optuna_search._space import AnySpace, Candidate
+from optuna_search.exceptions import SpaceError
+
+#: What the failure of a trial begins with whose fit has asked its process to end.
+EXITED = "SystemExit"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A finished trial that counts, read back."""
+
+    trial: FrozenTrial
+    record: Record
+
+
+def candidate_of(trial: FrozenTrial, space: AnySpace) -> Candidate:
+    """Return what a trial tries.
+
+    Raises
+    ------
+    SpaceError
+        If it is no point of the space.
+    """
+    why: Exception | None = None
+    try:
+        candidate = space.candidate(trial.params)
+        if candidate.point.keys() == trial.params.keys():
+            return candidate
+    except (KeyError, ValueError) as error:
+        why = error
+    raise SpaceError(
+        f"param_distributions is not the space of this study: trial {trial.number} with {trial.params} is no point "
+        "of it."
+    ) from why
+
+
+def took_its_process_along(trial: FrozenTrial) -> bool:
+    """Whether a trial was given up because its process, which fitted it itself, died or exited."""
+    failure, claim = trial.user_attrs.get(FAILURE), trial.user_attrs.get(CLAIM)
+    was_inside = isinstance(claim, Mapping) and claim.get("inside") is not False
+    return was_inside and (failure == ABANDONED or str(failure).startswith(EXITED))
+
+
+def kept_of(trials: Iterable[FrozenTrial]) -> list[Kept]:
+    """Return those of some trials that are finished and count; one that was carried over twice does once."""
+    found: dict[Any, Kept] = {}
+    for trial in trials:
+        if _record.counts(trial):
+            place = _record.origin_of(trial) or trial.number
+            found.setdefault(place, Kept(trial, _record.decode(trial.user_attrs[RECORD])))
+    return list(found.values())
