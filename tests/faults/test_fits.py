@@ -523,3 +523,41 @@ class TestAnEstimatorThatMeddles:
     def test_that_draws_from_the_global_generator_is_not_seeded_by_us(self):
         scores = [search(DrawsFromTheGlobalGenerator(), [0]).cv_results_["mean_test_score"][0] for _ in range(2)]
         assert scores[0] != scores[1]
+
+
+# --- the refit --------------------------------------------------------------------------------------------------------
+
+
+class FailsOnAllData(KnownScore):
+    """Raises when it is fitted on as many samples as there are, unless a file says that it may not any more."""
+
+    def __init__(self, x=0.0, path=None):
+        self.x = x
+        self.path = path
+
+    def fit(self, X, y=None):
+        if len(X) == 12 and not os.path.exists(self.path):
+            raise ZeroDivisionError("too much")
+        with open(self.path + ".fits", "a") as file:
+            file.write(".")
+        return super().fit(X, y)
+
+    def score(self, X, y=None):
+        return known_score(self.x)
+
+
+class TestARefitThatFails:
+    @pytest.mark.parametrize("storage", ["s.db", "s.journal"])
+    def test_keeps_everything_else_and_fitting_again_only_refits(self, storage, tmp_path):
+        path = tmp_path / "may"
+        how = {"cv": 2, "storage": tmp_path / storage, "study_name": "s"}
+        made = OptunaSearchCV(FailsOnAllData(path=str(path)), {"x": VALUES}, **how)
+        with pytest.raises(ZeroDivisionError, match=r"(?s)too much.*The search finished, the refit failed"):
+            made.fit(X, Y)
+        assert made.best_params_ == {"x": 3} and made.best_score_ == 10.0 and made.best_index_ == 3
+        assert len(made.cv_results_["params"]) == len(made.top_n_) == 5
+        assert not hasattr(made, "best_estimator_")
+        path.touch()
+        again = OptunaSearchCV(FailsOnAllData(path=str(path)), {"x": VALUES}, **how).fit(X, Y)
+        assert again.best_estimator_.x == 3
+        assert Path(f"{path}.fits").stat().st_size == 10 + 1
