@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.model_selection import check_cv
+from sklearn.utils import assert_all_finite
 
 from optuna_search._compat import INCONSISTENT_SPLITS, check_refit, num_samples
 from optuna_search._record import Fold
+from optuna_search._tables import shortened
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchWarning
 
+Folds = Sequence[tuple[Any, Any]]
 
-def split(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+#: What is shown of a part of a fold that cannot be used.
+MAX_SHOWN = 80
+
+
+# --- folds ------------------------------------------------------------------------------------------------------------
+
+
+def split(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> Folds:
     """Return the indices of every fold; the splitter is asked once, however many trials there are.
 
     Raises
@@ -23,55 +34,144 @@ def split(search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> list[tuple[
     ValueError
         If there are no folds, or not as many as the splitter said.
     InvalidRequestError
-        If one of them cannot be run.
+        If one of them is no pair.
     """
-    cv = check_cv(search.cv, y, classifier=is_classifier(search.estimator))
+    cv = check_cv(_frozen(search.cv), y, classifier=is_classifier(search.estimator))
     n_splits = cv.get_n_splits(X, y, **params)
-    splits = list(cv.split(X, y, **params))
+    splits = _pairs(search.cv, cv.split(X, y, **params))
     if len(splits) != n_splits:
         raise ValueError(INCONSISTENT_SPLITS.format(n_splits, len(splits)))
     if not splits:
         raise ValueError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
-    _check(splits, num_samples(X))
     return splits
 
 
-def _check(splits: Sequence[tuple[Any, Any]], n_samples: int) -> None:
-    """Refuse folds that cannot be run, and warn of those that test on what was trained on.
+def _frozen(cv: Any) -> Any:
+    """Return folds that were given one by one as a list; anything else as it is."""
+    return cv if cv is None or isinstance(cv, Integral) or hasattr(cv, "split") else _pairs(cv, cv)
+
+
+def _pairs(cv: Any, folds: Any) -> list[tuple[Any, Any]]:
+    """Return folds as a list of pairs."""
+    if not isinstance(folds, Iterable) or (isinstance(folds, np.ndarray) and folds.ndim == 0):
+        raise InvalidRequestError(f"cv={cv!r} must give pairs of indices (training, test), and gives {folds!r}.")
+    found, complaints = [], []
+    for fold, pair in enumerate(folds):
+        try:
+            training, test = pair
+        except (TypeError, ValueError):
+            complaints.append(f"cv: fold {fold} is {_shown(pair)}, and must be a pair of indices (training, test).")
+        else:
+            found.append((training, test))
+    if complaints:
+        raise InvalidRequestError(complaints)
+    return found
+
+
+def _shown(value: Any) -> str:
+    return shortened(" ".join(repr(value).split()), MAX_SHOWN)
+
+
+# --- what can be known before the first fit ---------------------------------------------------------------------------
+
+
+def check(search: Any, X: Any, y: Any, params: Mapping[str, Any], splits: Folds) -> None:
+    """Refuse folds and data that cannot come to a score, whatever the candidate; warn of folds that overlap.
 
     Raises
     ------
     InvalidRequestError
-        If a part of a fold is empty, or points outside of the data.
+        With every complaint there is.
     """
-    complaints, overlapping = [], []
-    for fold, parts in enumerate(splits):
-        marks = []
-        for name, given in zip(("training", "test"), parts, strict=True):
-            part = _indices(given)
-            if part.size == 0:
-                # Some splitters make an empty test part where groups run out; it has no score, and no list means it.
-                if name == "training" or np.asarray(given).dtype.kind not in "iu":
-                    complaints.append(f"cv: the {name} part of fold {fold} is empty.")
-            elif part.min() < -n_samples or part.max() >= n_samples:
-                complaints.append(
-                    f"cv: the {name} part of fold {fold} has indices from {part.min()} to {part.max()}; "
-                    f"there are {n_samples} samples."
-                )
-            else:
-                mark = np.zeros(n_samples, dtype=bool)
-                mark[part] = True
-                marks.append(mark)
-        if len(marks) == 2 and (marks[0] & marks[1]).any():
-            overlapping.append(str(fold))
+    n_samples = num_samples(X)
+    of_folds = [
+        complaint
+        for fold, parts in enumerate(splits)
+        for name, part in zip(("training", "test"), parts, strict=True)
+        if (complaint := _part_complaint(f"cv: the {name} part of fold {fold}", part, n_samples, name == "training"))
+    ]
+    complaints = [*of_folds, *_weights_complaints(params, n_samples)]
+    if not of_folds:
+        complaints += _target_complaints(search, y, splits)
     if complaints:
         raise InvalidRequestError(complaints)
+    _warn_of_overlaps(splits, n_samples)
+
+
+def _part_complaint(what: str, given: Any, n_samples: int, is_training: bool) -> str | None:
+    """Return why a part of a fold cannot be used, or None."""
+    try:
+        part = np.asarray(given)
+    except ValueError:  # lists in it, of several lengths
+        return f"{what} must be indices of samples or a mask, got {_shown(given)}."
+    if part.size == 0:
+        # Some splitters make an empty test part where groups run out; it has no score, and no list means it.
+        return f"{what} is empty." if is_training or part.dtype.kind not in "iu" else None
+    if part.ndim != 1 or part.dtype.kind not in "iub":
+        return f"{what} must be indices of samples or a mask, got {_shown(given)}."
+    if part.dtype == bool:
+        if part.size != n_samples:
+            return f"{what} is a mask of {part.size} samples; there are {n_samples} samples."
+        return None if part.any() else f"{what} is empty."
+    if part.min() < -n_samples or part.max() >= n_samples:
+        return f"{what} has indices from {part.min()} to {part.max()}; there are {n_samples} samples."
+    return None
+
+
+def _warn_of_overlaps(splits: Folds, n_samples: int) -> None:
+    """Warn of folds that test on what was trained on."""
+    overlapping = []
+    for fold, (training, test) in enumerate(splits):
+        trained_on = np.zeros(n_samples, dtype=bool)
+        trained_on[_indices(training)] = True
+        if trained_on[_indices(test)].any():
+            overlapping.append(str(fold))
     if overlapping:
         warnings.warn(
             f"cv: fold(s) {', '.join(overlapping)} test on samples that they were trained on, so scores are too good.",
             OptunaSearchWarning,
             stacklevel=2,
         )
+
+
+def _weights_complaints(params: Mapping[str, Any], n_samples: int) -> Iterator[str]:
+    """Yield, in scikit-learn's words, which weights are not one for each sample: every fit would fail of them."""
+    for name, weights in params.items():
+        if name.rpartition("__")[2] == "sample_weight" and np.ndim(weights) and num_samples(weights) != n_samples:
+            yield f"{name}.shape == {np.shape(weights)}, expected {(n_samples,)}!"
+
+
+def _target_complaints(search: Any, y: Any, splits: Folds) -> Iterator[str]:
+    """Yield, in scikit-learn's words, that a target is no number where its own scorers, which take only those, need it.
+
+    Whether an estimator can be fitted without some of the targets is for itself to say.
+    """
+    targets = np.asarray(y)
+    if targets.dtype.kind not in "fO" or targets.ndim == 0 or not _is_scored_by_scikit_learn(search):
+        return
+    tested = np.zeros(len(targets), dtype=bool)
+    for _, test in splits:
+        tested[_indices(test)] = True
+    try:
+        assert_all_finite(targets[tested], input_name="y")
+    except ValueError as error:
+        yield str(error)
+    except TypeError:  # objects that cannot be compared
+        return
+
+
+def _is_scored_by_scikit_learn(search: Any) -> bool:
+    given = search.scoring
+    if given is None:
+        score = getattr(type(_last_step(search.estimator)), "score", None)
+        return score in (ClassifierMixin.score, RegressorMixin.score)
+    metrics = given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else [given]
+    return all(isinstance(one, str) for one in metrics)
+
+
+def _last_step(estimator: Any) -> Any:
+    steps = getattr(estimator, "steps", None)
+    return _last_step(steps[-1][1]) if isinstance(steps, list) and steps else estimator
 
 
 def fold_sizes(splits: Sequence[tuple[Any, Any]]) -> list[tuple[int, int]]:

@@ -326,6 +326,7 @@ class OptunaSearchCV(BaseSearchCV):
         context.call_on_fit_task_begin(**about)
 
         splits = _measure.split(self, X, y, routed.splitter.split)
+        _measure.check(self, X, y, params, splits)
         evaluation = Evaluation(
             clone(self.estimator), X, y, splits, scorers, routed.estimator.fit, routed.scorer.score,
             self.error_score, self.return_train_score, self.verbose, listener(self, context),
