@@ -280,6 +280,8 @@ def compare(*searches_or_names: Any, storage: Any = None, metric: str | None = N
     >>> found.pairs[0].p < 0.001
     True
     """
+    if metric is not None and not isinstance(metric, str):
+        raise InvalidRequestError(f"metric={metric!r} must be the name of a metric, or None.")
     studies = _read(searches_or_names, storage)
     _refuse_other_measurements(studies)
     for study in studies:

@@ -93,6 +93,7 @@ def list_studies(storage: Any) -> StudyList:
     >>> [(study.name, study.state, study.n_trials, study.estimator) for study in found]
     [('svc', 'idle', 2, 'SVC()')]
     """
+    _refuse([_storage_complaint("storage", storage)])
     opened = open_storage(storage, to_read=True)
     with in_plain_words(storage):
         return list_of(opened)
@@ -134,8 +135,13 @@ def load_study(study_name: str, storage: Any, *, sampler: Any = None, pruner: Ba
     >>> studies.load_study("svc", memory, sampler="random").sampler
     <optuna.samplers._random.RandomSampler object at ...>
     """
-    complaints = [name_complaint("study_name", study_name), _samplers.check(sampler), _pruner_complaint(pruner)]
-    if sampler == "grid":
+    complaints = [
+        name_complaint("study_name", study_name),
+        _storage_complaint("storage", storage),
+        _samplers.check(sampler),
+        _pruner_complaint(pruner),
+    ]
+    if isinstance(sampler, str) and sampler == "grid":
         complaints.append("sampler='grid' is an order of trials in a search, and no sampler of Optuna's.")
     _refuse(complaints)
     opened = _open(study_name, storage)
@@ -184,7 +190,7 @@ def copy_study(study_name: str, new_name: str, storage: Any, *, new_storage: Any
     >>> [study.name for study in studies.list_studies(memory)]
     ['svc', 'svc-before-the-change']
     """
-    _check_names(study_name, new_name, new_storage)
+    _refuse(_moving_complaints(study_name, new_name, storage, new_storage))
     source = _open(study_name, storage)
     with in_plain_words(storage):
         original = _copying.snapshot(source, study_name).with_new_identity()
@@ -240,7 +246,7 @@ def rename_study(study_name: str, new_name: str, storage: Any, *, new_storage: A
     ...     [study.name for study in studies.list_studies(new)]
     ['svc-2026']
     """
-    _check_names(study_name, new_name, new_storage)
+    _refuse([*_moving_complaints(study_name, new_name, storage, new_storage), _force_complaint(force)])
     source = _open_to_change(study_name, storage, new_name, new_storage, force)
     with in_plain_words(storage):
         if new_storage is None and rename_in_place(source, source.get_study_id_from_name(study_name), new_name):
@@ -282,7 +288,8 @@ def delete_study(study_name: str, storage: Any, *, force: bool = False) -> None:
     >>> studies.list_studies(memory)
     no study in this storage
     """
-    _refuse([name_complaint("study_name", study_name)])
+    complaints = [name_complaint("study_name", study_name), _storage_complaint("storage", storage)]
+    _refuse([*complaints, _force_complaint(force)])
     source = _open_to_change(study_name, storage, force=force)
     with in_plain_words(storage), quiet_optuna():
         study_id = source.get_study_id_from_name(study_name)
@@ -339,8 +346,10 @@ def export_study(study_name: str, path: str | os.PathLike[str], storage: Any) ->
     ...     Path(folder, "svc.csv").read_text()[:24]
     'trial_number,trial_state'
     """
-    place = _path(path, (*_exports.WRITERS, *_studyfile.ENDINGS))
-    _refuse([name_complaint("study_name", study_name)])
+    endings = (*_exports.WRITERS, *_studyfile.ENDINGS)
+    complaints = [_path_complaint(path, endings), name_complaint("study_name", study_name)]
+    _refuse([*complaints, _storage_complaint("storage", storage)])
+    place = Path(path).expanduser()
     if place.suffix == ".parquet":
         _exports.need_parquet()
     source = _open(study_name, storage)
@@ -398,8 +407,9 @@ def import_study(path: str | os.PathLike[str], storage: Any, *, study_name: str 
     ...     studies.import_study(f"{folder}/svc.study", there, study_name="svc-of-bob")
     'svc-of-bob'
     """
-    place = _path(path, _studyfile.ENDINGS)
-    _refuse([None if study_name is None else name_complaint("study_name", study_name)])
+    complaints = [_path_complaint(path, _studyfile.ENDINGS), _storage_complaint("storage", storage)]
+    _refuse([*complaints, None if study_name is None else name_complaint("study_name", study_name)])
+    place = Path(path).expanduser()
     with _studyfile.opened_to_read(place) as file:
         own_name = _the_one(study_names(file), study_name)
         original = _copying.snapshot(file, own_name)
@@ -478,7 +488,9 @@ def salvage(path: Any, new_path: Any) -> Salvage:
     Salvage(lines=..., damaged=(...,), trials_lost=0)
     ['svc']
     """
-    saved = _salvage.salvage(_path(path, JOURNALS), new := _path(new_path, JOURNALS))
+    _refuse([_path_complaint(path, JOURNALS), _path_complaint(new_path, JOURNALS, "new_path")])
+    new = Path(new_path).expanduser()
+    saved = _salvage.salvage(Path(path).expanduser(), new)
     with in_plain_words(new_path):
         open_storage(new, to_read=True)
     return saved
@@ -500,20 +512,29 @@ def _pruner_complaint(pruner: Any) -> str | None:
     return f"pruner={pruner!r} must be an Optuna pruner, or None.{hint}"
 
 
-def _check_names(study_name: Any, new_name: Any, new_storage: Any) -> None:
+def _storage_complaint(parameter: str, storage: Any) -> str | None:
+    if storage is None or isinstance(storage, str | os.PathLike | BaseStorage):
+        return None
+    return f"{parameter}={storage!r} must be a path, a URL, an Optuna storage, or None."
+
+
+def _force_complaint(force: Any) -> str | None:
+    return None if isinstance(force, bool) else f"force={force!r} must be True or False."
+
+
+def _moving_complaints(study_name: Any, new_name: Any, storage: Any, new_storage: Any) -> list[str | None]:
     complaints = [name_complaint("study_name", study_name), name_complaint("new_name", new_name)]
     if new_storage is None and not any(complaints) and study_name == new_name:
         complaints.append(f"new_name={new_name!r} is the name that the study has already.")
-    _refuse(complaints)
+    return [*complaints, _storage_complaint("storage", storage), _storage_complaint("new_storage", new_storage)]
 
 
-def _path(path: Any, endings: tuple[str, ...]) -> Path:
+def _path_complaint(path: Any, endings: tuple[str, ...], parameter: str = "path") -> str | None:
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
-        raise InvalidRequestError(f"path={path!r} must be a path.")
-    place = Path(path).expanduser()
-    if place.suffix not in endings or "\0" in str(place):
-        raise InvalidRequestError(f"path={str(path)!r} must end in one of {', '.join(endings)}.")
-    return place
+        return f"{parameter}={path!r} must be a path."
+    if Path(path).suffix not in endings or "\0" in str(path):
+        return f"{parameter}={str(path)!r} must end in one of {', '.join(endings)}."
+    return None
 
 
 def _open(study_name: str, storage: Any) -> BaseStorage:
