@@ -249,8 +249,8 @@ class Quantiles:
         """Return the quantile of a value; ``ValueError`` if the distribution never takes it."""
         value = _number(value, numbers.Real)
         if self.discrete:
-            quantile = float(self._middles(np.array([value]))[0])
-            if value != int(value) or math.isnan(quantile):
+            quantile = float(self._middles(np.array([float(value)]))[0])
+            if not float(value).is_integer() or math.isnan(quantile):
                 raise ValueError(f"{value!r} is never drawn from {self.describe()}")
             return quantile
         low, high = self.frozen.support()
@@ -323,26 +323,20 @@ def dimension(name: str, given: Any, seen: Seen | None = None) -> Dimension:
         If it is none of them, with scikit-learn's words where scikit-learn has the same complaint.
     """
     if isinstance(given, CategoricalDistribution):
-        return Choices.of(given.choices, seen)
+        given = given.choices
     if isinstance(given, FloatDistribution | IntDistribution):
-        _check_bounds(name, given, given.low, given.high)
-        return Range(_current(given))
+        return _of_range(name, given)
     if isinstance(given, np.ndarray) and given.ndim != 1:
         raise ValueError(
             f"Parameter array for {name!r} should be one-dimensional, got: {given!r} with shape {given.shape}"
         )
-    if isinstance(given, np.ndarray | Sequence) and not isinstance(given, str | bytes):
+    if isinstance(given, np.ndarray | Sequence) and not isinstance(given, str | bytes | bytearray | memoryview):
         if len(given) == 0:
             raise ValueError(f"Parameter grid for parameter {name!r} need to be a non-empty sequence, got: {given!r}")
         if isinstance(given, named) and not all(isinstance(n, str) for n in given.choices):
             raise ValueError(f"The choices of {name!r} are named by texts, got {given!r}.")
         return Choices.of(given, seen)
-    if hasattr(given, "ppf") and hasattr(given, "dist"):
-        with np.errstate(all="ignore"):  # what comes of impossible parameters is what is checked here
-            low, high = given.support()
-        if np.ndim(low) or np.ndim(high):
-            raise ValueError(f"The distribution of {name!r} must be one of single numbers, got {_written(given)}.")
-        _check_bounds(name, _written(given), low, high, finite=False)
+    if hasattr(given, "ppf") and hasattr(given, "support") and hasattr(given, "dist"):
         return _from_scipy(name, given)
     if isinstance(given, type) and issubclass(given, BaseDistribution):
         raise ValueError(f"Give {name!r} an instance of {given.__name__}, not the class: {given.__name__}(low, high).")
@@ -357,11 +351,23 @@ def dimension(name: str, given: Any, seen: Seen | None = None) -> Dimension:
     )
 
 
+def _of_range(name: str, given: FloatDistribution | IntDistribution) -> Range:
+    """Return the dimension of a range, which anyone may have changed since Optuna looked at its bounds."""
+    try:
+        _check_bounds(name, given, given.low, given.high)
+        if given.step is not None and not math.isfinite(given.step):
+            raise ValueError(f"the step is {given.step}")
+        return Range(_current(given))
+    except (ValueError, TypeError) as error:
+        said = str(error)
+        raise ValueError(said if repr(name) in said else f"The range of {name!r}, {given!r}: {said}") from error
+
+
 def _current(distribution: FloatDistribution | IntDistribution) -> FloatDistribution | IntDistribution:
     """Return a distribution as one of the two classes that Optuna has today, without its old relatives."""
     low, high, log, step = distribution.low, distribution.high, distribution.log, distribution.step
     if isinstance(distribution, IntDistribution):
-        return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+        return IntDistribution(int(low), int(high), log=log, step=1 if step is None else int(step))
     return FloatDistribution(low, high, log=log, step=step)
 
 
@@ -373,13 +379,22 @@ def _check_bounds(name: str, given: Any, low: float, high: float, *, finite: boo
         raise ValueError(f"The distribution of {name!r} has no values: {given!r} lies between {low} and {high}.")
     if finite and not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"The range of {name!r} must be finite, got {given!r}, from {low} to {high}.")
-    if isinstance(given, IntDistribution) and max(abs(low), abs(high)) > LARGEST_WHOLE:
+    if finite and not math.isfinite(float(high) - float(low)):
+        raise ValueError(f"The range of {name!r} is wider than any float, from {low} to {high}.")
+    if isinstance(given, IntDistribution):
+        _check_whole(name, low, high)
+
+
+def _check_whole(name: str, low: float, high: float) -> None:
+    if max(abs(low), abs(high)) > LARGEST_WHOLE:
         raise ValueError(f"Whole numbers of {name!r} must be within +-2**53, got {low} to {high}.")
+    if low != int(low) or high != int(high):
+        raise ValueError(f"The bounds of {name!r} must be whole numbers, got {low} to {high}.")
 
 
 def _from_scipy(name: str, frozen: Any) -> Dimension:
     """Return the Optuna range of a uniform distribution, the quantiles of any other."""
-    low, high = (float(bound) for bound in frozen.support())
+    low, high = _support(name, frozen)
     if frozen.dist.name in ("uniform", "loguniform", "reciprocal", "randint"):
         _check_bounds(name, _written(frozen), low, high)
     match frozen.dist.name:
@@ -388,8 +403,22 @@ def _from_scipy(name: str, frozen: Any) -> Dimension:
         case "loguniform" | "reciprocal" if _location(frozen) == 0:
             return Range(FloatDistribution(low, high, log=True))
         case "randint":
+            _check_whole(name, low, high)
             return Range(IntDistribution(int(low), int(high)))
     return Quantiles(frozen)
+
+
+def _support(name: str, frozen: Any) -> tuple[float, float]:
+    """Return the bounds of a scipy distribution, if it makes sense."""
+    try:
+        with np.errstate(all="ignore"):  # what comes of impossible parameters is what is checked here
+            low, high = frozen.support()
+    except Exception as error:
+        raise ValueError(f"The distribution of {name!r}, {_written(frozen)}, makes no sense: {error}") from error
+    if np.ndim(low) or np.ndim(high):
+        raise ValueError(f"The distribution of {name!r} must be one of single numbers, got {_written(frozen)}.")
+    _check_bounds(name, _written(frozen), low, high, finite=False)
+    return float(low), float(high)
 
 
 def _written(frozen: Any) -> str:
@@ -403,22 +432,33 @@ def _location(frozen: Any) -> float:
     return float(frozen.args[2] if len(frozen.args) > 2 else frozen.kwds.get("loc", 0))
 
 
-def example(dim: Dimension) -> Stored:
-    """Return some stored value of a dimension, to see what a space leads to."""
+def example(dim: Dimension, place: float = 0.0) -> Stored:
+    """Return some stored value of a dimension, to see what a space leads to.
+
+    Parameters
+    ----------
+    place : float
+        Where to take it, from 0, the first, to 1, the last.
+    """
     if isinstance(dim, Quantiles):
-        return 0.5
+        return 0.25 + place / 2
     if options := dim.options():
-        return options[0]
+        return options[int(place * (len(options) - 1))]
     bounds = dim.distribution
     assert isinstance(bounds, FloatDistribution | IntDistribution)
-    return bounds.low
+    return bounds.low + place * (bounds.high - bounds.low)
 
 
 def _number(value: Any, kind: type) -> Any:
     """Return a value that is a number; a bool is none."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, kind):
         raise ValueError(f"{value!r} is not a {'whole ' if kind is numbers.Integral else ''}number")
-    return value
+    number: Any = value
+    try:
+        float(number)
+    except OverflowError:
+        raise ValueError(f"{value!r} is larger than any float") from None
+    return number
 
 
 def is_same(one: Any, other: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What a study can be called."""
+"""What a study can be called, and a parameter in it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 MAX_LENGTH = 512
 
 
-def name_complaint(parameter: str, name: Any) -> str | None:
-    """Return the complaint about what was given as the name of a study, or None.
+def name_complaint(parameter: str, name: Any, of: str = "study") -> str | None:
+    """Return the complaint about what was given as the name of a study, or of something else, or None.
 
     Examples
     --------
@@ -17,13 +17,13 @@ def name_complaint(parameter: str, name: Any) -> str | None:
     "study_name='' is no name for a study: it must not be empty or hold the character NUL."
     """
     if not isinstance(name, str):
-        return f"{parameter}={name!r} must be a str, the name of a study."
+        return f"{parameter}={name!r} must be a str, the name of a {of}."
     if not name or "\0" in name:
-        return f"{parameter}={name!r} is no name for a study: it must not be empty or hold the character NUL."
+        return f"{parameter}={name!r} is no name for a {of}: it must not be empty or hold the character NUL."
     if len(name) > MAX_LENGTH:
         return f"{parameter}={name!r} has {len(name)} characters; a database keeps up to {MAX_LENGTH}."
     try:
         name.encode()
     except UnicodeEncodeError:
-        return f"{parameter}={name!r} is no name for a study: half of a character in it cannot be stored."
+        return f"{parameter}={name!r} is no name for a {of}: half of a character in it cannot be stored."
     return None

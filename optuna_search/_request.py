@@ -4,56 +4,27 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import sys
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from optuna.storages import BaseStorage
 from sklearn.base import clone
 
-from optuna_search import _samplers
-from optuna_search._compat import SEARCH_CONSTRAINTS, Interval, ahead, check_scoring, constraint_complaint
-from optuna_search._dimensions import example
+from optuna_search import _parameters, _samplers
+from optuna_search._compat import check_scoring
+from optuna_search._fingerprint import in_use
 from optuna_search._fork import Parent
-from optuna_search._names import name_complaint
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
-from optuna_search._space import AnySpace, FunctionSpace, Space, parse, tell_apart
+from optuna_search._space import WHAT_A_SPACE_IS, AnySpace, FunctionSpace, Space, parse, tell_apart
 from optuna_search._workers import Limits
 from optuna_search.exceptions import InvalidRequestError, SpaceError
 
 #: How many trials a search runs when nothing says how many and it is not a grid.
 DEFAULT_N_TRIALS = 50
-
-_COUNT = Interval(Integral, 1, None, closed="left")
-_SECONDS = Interval(Real, 0, None, closed="neither")
-
-CONSTRAINTS: dict[str, Any] = {
-    **SEARCH_CONSTRAINTS,
-    "param_distributions": "no_validation",  # the space has complaints of its own
-    "param_grid": "no_validation",
-    "n_trials": [_COUNT, None],
-    "n_fits": [_COUNT, None],
-    "timeout": [_SECONDS, None],
-    "fit_timeout": [_SECONDS, None],
-    "sampler": "no_validation",
-    "pruner": "no_validation",
-    "resource": [str, None],
-    "min_resources": [_COUNT, str],
-    "max_resources": [_COUNT, str],
-    "factor": [Interval(Real, 1, None, closed="neither")],
-    "initial_params": [list, tuple, str, None],
-    "objectives": [list, tuple, None],
-    "storage": [str, os.PathLike, BaseStorage, None],
-    "study_name": [str, None],
-    "fork_of": "no_validation",
-    "random_state": ["random_state"],
-    "callbacks": [list, tuple, callable, None],
-}
 
 #: Parameters of the contract whose work is not done yet, with the values that ask for nothing.
 _LATER = {
@@ -69,6 +40,8 @@ _LATER = {
 GRACE = (0.1, 3.0)
 #: Goals that are no metric.
 _TIMES = ("fit_time", "score_time")
+#: Resources that are no parameter of the estimator.
+_RESOURCES = ("n_samples", "partial_fit")
 
 
 @dataclass(frozen=True)
@@ -98,121 +71,69 @@ def check(search: Any) -> AnySpace:
     NotImplementedError
         If something is asked for that this version cannot do.
     """
-    by_name = dict(parameter_complaints(search))
-    complaints, space = list(by_name.values()), None
+    by_name = dict(_parameters.complaints(search))
+    wrong = by_name.keys()
+    complaints = [
+        *by_name.values(),
+        *_scoring_complaints(search, wrong),
+        *_objectives_complaints(search, wrong),
+        *_fork_complaints(search, wrong),
+        *_resource_complaints(search, wrong),
+    ]
     try:
         space = read_space(search)
-        complaints += _space_complaints(search, space, by_name)
+        examples = _examples(search, space, wrong)
     except SpaceError as error:
         if not complaints:
             raise
-        complaints += error.complaints
+        raise InvalidRequestError([*complaints, *error.complaints]) from error.__cause__
+    complaints += _space_complaints(search, space, examples, wrong)
     if complaints:
-        raise InvalidRequestError([*complaints, *_scoring_complaints(search, by_name)])
+        raise InvalidRequestError(complaints)
     _refuse_what_comes_later(search)
-    assert space is not None
     return space
 
 
-def parameter_complaints(search: Any) -> Iterator[tuple[str, str]]:
-    """Yield the name of each parameter that cannot be used, and why."""
-    for name in CONSTRAINTS:  # a subclass may have further parameters
-        value = getattr(search, name)
-        complaint = constraint_complaint({name: CONSTRAINTS[name]}, name, value, type(search).__name__)
-        if complaint is None and name in _FURTHER:
-            complaint = _FURTHER[name](value)
-        if complaint is not None:
-            yield name, complaint
+# Each of these leaves out what is wrong on its own already, and what needs that.
 
 
-def _no_bool(name: str) -> Callable[[Any], str | None]:
-    """Return a check that a number is not a bool, which Python takes for one."""
-    return lambda value: (
-        f"{name}={value!r} must be a number, not a bool." if isinstance(value, bool | np.bool_) else None
-    )
-
-
-def _check_estimator(value: Any) -> str | None:
-    return f"estimator={value!r} must be an instance, not a class." if isinstance(value, type) else None
-
-
-def _check_n_jobs(value: Any) -> str | None:
-    if isinstance(value, bool | np.bool_) or value == 0:
-        return f"n_jobs={value!r} has no meaning; it must be a whole number other than 0, or None."
-    return None
-
-
-def _check_pre_dispatch(value: Any) -> str | None:
-    try:
-        ahead(value, 2)
-    except Exception:
-        return f"pre_dispatch={value!r} must be a whole number, 'all', or an expression of n_jobs such as '2*n_jobs'."
-    return None
-
-
-def _check_callbacks(value: Any) -> str | None:
-    odd = [one for one in _as_list(value) if not callable(one)]
-    return f"callbacks={value!r} must hold callables (study, frozen_trial); {odd[0]!r} is none." if odd else None
-
-
-def _check_objectives(value: Any) -> str | None:
-    if value is None or (value and all(isinstance(name, str) for name in value)):
-        return None
-    return f"objectives={value!r} must be names of metrics, at least one."
-
-
-def _check_fork_of(value: Any) -> str | None:
-    if value is None or isinstance(value, Parent) or (isinstance(value, str) and value):
-        return None
-    return f"fork_of={value!r} must be the name of a study in the same storage, or what search.fork(...) puts there."
-
-
-#: What scikit-learn's constraints cannot say.
-_FURTHER: dict[str, Callable[[Any], str | None]] = {
-    **{name: _no_bool(name) for name in ("n_trials", "n_fits", "timeout", "fit_timeout", "factor", "error_score")},
-    **{name: _no_bool(name) for name in ("min_resources", "max_resources", "random_state")},
-    "estimator": _check_estimator,
-    "n_jobs": _check_n_jobs,
-    "pre_dispatch": _check_pre_dispatch,
-    "sampler": _samplers.check,
-    "callbacks": _check_callbacks,
-    "objectives": _check_objectives,
-    "study_name": lambda value: None if value is None else name_complaint("study_name", value),
-    "fork_of": _check_fork_of,
-}
-
-
-def _space_complaints(search: Any, space: AnySpace, already: Container[str]) -> Iterator[str]:
-    """Yield what is wrong with the space beside the other parameters, but for those that are wrong already."""
-    if search.storage is not None:
-        yield from (tell_apart(name, tokens) for name, tokens in space.ambiguous().items())
-    endless = space.size is None and (isinstance(space, Space) or search.sampler == "grid")
-    if endless and search.sampler in ("grid", "brute-force"):
-        yield f"sampler={search.sampler!r} needs a space with an end: choices, whole numbers, ranges with a step."
-    if "objectives" not in already and "scoring" not in already and search.objectives:
-        metrics = _metrics(search.scoring)
-        if metrics and search.objectives[0] not in (*metrics, *_TIMES):
-            yield f"objectives={search.objectives!r} is not a metric of scoring; there are {', '.join(metrics)}."
-    if "estimator" in already:
-        return
-    if isinstance(space, Space):
-        yield from _unknown_parameters(search, space)
-    if "initial_params" in already:
-        return
-    try:
-        initial_points(search, space)
-    except InvalidRequestError as error:
-        yield from error.complaints
-
-
-def _scoring_complaints(search: Any, already: Container[str]) -> Iterator[str]:
-    """Yield scikit-learn's complaint about the scoring, beside others; on its own it comes from scikit-learn."""
-    if {"scoring", "refit", "estimator"} & set(already):  # type: ignore[call-overload]
+def _scoring_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
+    """Yield scikit-learn's complaint about the scoring, with the name of what it is about."""
+    if wrong & {"scoring", "refit", "estimator"}:
         return
     try:
         check_scoring(search)
     except (ValueError, TypeError) as error:
-        yield str(error)
+        said = str(error)
+        yield said if "refit" in said else f"scoring={search.scoring!r}: {said}"
+
+
+def _objectives_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
+    """Yield which objectives nothing measures."""
+    if wrong & {"objectives", "scoring"} or not search.objectives or not (metrics := _metrics(search.scoring)):
+        return
+    for name in search.objectives:
+        if name not in (*metrics, *_TIMES):
+            which = "" if len(search.objectives) == 1 else f": {name!r}"
+            there = ", ".join(metrics)
+            yield f"objectives={search.objectives!r}{which} is not a metric of scoring; there are {there}."
+
+
+def _fork_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
+    """Yield that a name leads nowhere."""
+    if isinstance(search.fork_of, str) and search.storage is None and "fork_of" not in wrong:
+        yield f"fork_of={search.fork_of!r} is the name of a study in storage, and storage=None has none."
+
+
+def _resource_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
+    """Yield what is wrong with how much of a resource candidates get."""
+    if search.resource is not None and not wrong & {"resource", "estimator"}:
+        known = (*_RESOURCES, *search.estimator.get_params(deep=True))
+        if search.resource not in known:
+            yield f"resource={search.resource!r} is no parameter of the estimator, and none of {', '.join(_RESOURCES)}."
+    least, most = search.min_resources, search.max_resources
+    if isinstance(least, Integral) and isinstance(most, Integral) and least > most:
+        yield f"min_resources={least!r} is more than max_resources={most!r}."
 
 
 def _metrics(scoring: Any) -> list[str]:
@@ -222,23 +143,56 @@ def _metrics(scoring: Any) -> list[str]:
     return [] if callable(scoring) else ["score", *([scoring] if scoring else [])]
 
 
-def _unknown_parameters(search: Any, space: Space) -> Iterator[str]:
-    """Yield a complaint for each dict with a parameter that the estimator does not take.
+def _examples(search: Any, space: AnySpace, wrong: Set[str]) -> list[dict[str, Any]]:
+    """Return the parameters of some candidates, to see whether the estimator takes them."""
+    if isinstance(space, Space):
+        return space.examples()
+    scoring, estimator = (None if name in wrong else getattr(search, name) for name in ("scoring", "estimator"))
+    with in_use(scoring, estimator, space):  # a function that keeps count is called once more than there are trials
+        return space.examples()
+
+
+def _space_complaints(
+    search: Any, space: AnySpace, examples: Sequence[Mapping[str, Any]], wrong: Set[str]
+) -> Iterator[str]:
+    """Yield what is wrong with the space beside the other parameters."""
+    if search.storage is not None:
+        yield from (tell_apart(name, tokens) for name, tokens in space.ambiguous().items())
+    if "sampler" not in wrong:
+        endless = space.size is None and (isinstance(space, Space) or search.sampler == "grid")
+        if endless and search.sampler in ("grid", "brute-force"):
+            yield f"sampler={search.sampler!r} needs a space with an end: choices, whole numbers, ranges with a step."
+    if "estimator" in wrong:
+        return
+    for params in examples:
+        yield from _misfit(search, params)
+    if "initial_params" in wrong:
+        return
+    try:
+        initial_points(search, space)
+    except InvalidRequestError as error:
+        yield from error.complaints
+
+
+def _misfit(search: Any, params: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the complaint about parameters that the estimator does not take, or that no fit could have a copy of.
 
     Some estimators take more than `get_params` lists, so the question is put to `set_params`.
     """
-    for branch in space.branches:
-        params = {name: dim.value(example(dim)) for name, dim in branch.dimensions.items()}
-        if not params:
-            continue
-        try:
-            clone(search.estimator).set_params(**clone(params, safe=False))
-        except (ValueError, AttributeError) as error:
-            if "Invalid parameter" in str(error) or "set_params" in str(error):
-                name = "param_distributions" if search.param_grid is None else "param_grid"
-                yield f"{name} with {', '.join(branch.dimensions)} does not fit the estimator: {error}"
-        except Exception:
-            continue  # an estimator with a set_params of its own kind says what it has to say when it is fitted
+    name, names = _name_of_space(search), ", ".join(map(repr, params))
+    try:
+        copied = clone(dict(params), safe=False)
+    except Exception as error:
+        yield f"{name} with {names} holds a choice that cannot be copied for a fit: {error}"
+        return
+    try:
+        if params:
+            clone(search.estimator).set_params(**copied)
+    except (ValueError, AttributeError) as error:
+        if "Invalid parameter" in str(error) or "set_params" in str(error):
+            yield f"{name} with {names} does not fit the estimator: {error}"
+    except Exception:
+        return  # an estimator with a set_params of its own kind says what it has to say when it is fitted
 
 
 def _refuse_what_comes_later(search: Any) -> None:
@@ -274,20 +228,17 @@ def read_space(search: Any) -> AnySpace:
     if given is not None and grid is not None:
         raise SpaceError("param_distributions and param_grid are two names for one thing; give one of them.")
     if given is None and grid is None:
-        raise SpaceError(
-            "There is nothing to search: give param_distributions, a dict of parameter -> distribution or list of "
-            "choices, a list of such dicts, or a function of a trial that returns parameters."
-        )
-    return parse(grid if given is None else given, strict=search.storage is not None)
+        raise SpaceError(f"There is nothing to search: give param_distributions, {WHAT_A_SPACE_IS}.")
+    return parse(grid if given is None else given, name=_name_of_space(search), strict=search.storage is not None)
+
+
+def _name_of_space(search: Any) -> str:
+    return "param_distributions" if search.param_grid is None else "param_grid"
 
 
 def callbacks_of(search: Any) -> list[Any]:
     """Return the callbacks as a list, however they were given."""
-    return _as_list(search.callbacks)
-
-
-def _as_list(given: Any) -> list[Any]:
-    return [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
+    return _parameters.as_list(search.callbacks)
 
 
 def initial_points(search: Any, space: AnySpace) -> list[dict[str, Any]]:
@@ -316,6 +267,9 @@ def initial_points(search: Any, space: AnySpace) -> list[dict[str, Any]]:
             stored.append(space.encode(wanted))
         except ValueError as error:
             complaints.append(f"initial_params: {dict(wanted)!r} is not a point of the space: {error}.")
+        except Exception as error:  # of the function that is the space
+            said = f"{type(error).__name__}: {error}"
+            complaints.append(f"initial_params: {dict(wanted)!r} is no point that the space can be asked for: {said}")
     if complaints:
         raise InvalidRequestError(complaints)
     return stored

@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from sklearn.base import clone
 from sklearn.utils import indexable
 
-from optuna_search import _measure, _request
+from optuna_search import _measure, _parameters, _request
 from optuna_search._compat import (
     BaseSearchCV,
     check_method_params,
@@ -74,9 +74,9 @@ class OptunaSearchCV(BaseSearchCV):
         ``scipy.stats`` distribution, or a sequence of choices, which may be any objects. Of a list of such
         dicts each trial draws one and only its parameters. A callable ``space(trial) -> dict`` is Optuna's
         define-by-run style: it calls ``trial.suggest_float``, ``suggest_int``, ``suggest_categorical`` and
-        returns what to give to ``set_params``. ``uniform``, ``loguniform`` and ``randint`` of scipy become
-        the same ranges of Optuna; any other distribution is searched on its quantiles, so that its shape is
-        the prior.
+        returns what to give to ``set_params``; before the first trial it is called to see what it returns.
+        ``uniform``, ``loguniform`` and ``randint`` of scipy become the same ranges of Optuna; any other
+        distribution is searched on its quantiles, so that its shape is the prior.
     param_grid : dict, list of dict, or callable
         Another name for `param_distributions`, so that a ``GridSearchCV`` call needs no other change.
     n_trials : int, default=None
@@ -212,7 +212,7 @@ class OptunaSearchCV(BaseSearchCV):
     True
     """
 
-    _parameter_constraints = _request.CONSTRAINTS
+    _parameter_constraints = _parameters.CONSTRAINTS
 
     storage = Protected()
 
@@ -653,8 +653,8 @@ class OptunaSearchCV(BaseSearchCV):
         2
         """
         search = cls(estimator, param_distributions, storage=storage, study_name=study_name, **params)
-        complaints = [complaint for _, complaint in _request.parameter_complaints(search)]
-        if not study_name and not complaints:
+        complaints = [complaint for _, complaint in _parameters.complaints(search)]
+        if search.study_name is None:
             complaints.append(f"study_name={study_name!r}: say which study.")
         if complaints:
             raise InvalidRequestError(complaints)

@@ -16,12 +16,21 @@ from typing import Any, TypeAlias
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from optuna_search._dimensions import Choices, Dimension, Range, Seen, Stored, dimension, example, is_same
+from optuna_search._callables import takes
+from optuna_search._dimensions import Choices, Dimension, Seen, Stored, dimension, example, is_same
+from optuna_search._names import name_complaint
 from optuna_search._tokens import code_token, token
 from optuna_search.exceptions import SpaceError
 
 Pick: TypeAlias = Callable[[str, Dimension], Stored]
 
+#: What the user may write.
+WHAT_A_SPACE_IS = (
+    "a dict of parameter -> distribution or list of choices, a list of such dicts, or a function of a trial that "
+    "returns parameters"
+)
+#: Where in the ranges and choices that a function asks for it is tried out.
+PLACES = (0.5, 0.25, 0.75)
 #: The parameter of the study that says which dict of a list a trial drew from. No estimator has one of this name.
 BRANCH = "(space)"
 
@@ -202,6 +211,10 @@ class Space:
             stored[BRANCH] = self._branch_choice.stored(branch.label)
         return stored
 
+    def examples(self) -> list[dict[str, Any]]:
+        """Return the parameters of one candidate of each dict, to see whether an estimator takes them."""
+        return [{name: dim.value(example(dim)) for name, dim in one.dimensions.items()} for one in self.branches]
+
     def pinned(self) -> set[str]:
         """Return the parameters that every candidate sets."""
         return set.intersection(*(set(branch.dimensions) for branch in self.branches))
@@ -245,7 +258,7 @@ class FunctionSpace:
         params = self.function(SpaceTrial(recorder, self.strict))
         if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
             raise SpaceError(
-                f"param_distributions={self._name} must return a dict of parameter -> value, "
+                f"param_distributions={self.name} must return a dict of parameter -> value, "
                 f"and it returned {params!r} (of type {type(params).__name__})."
             )
         tokens = {name: token(value) for name, value in params.items()}
@@ -278,21 +291,47 @@ class FunctionSpace:
         """
         stored: dict[str, Stored] = {}
         problems = []
+        asked = set()
 
         def pick(name: str, dim: Dimension) -> Stored:
+            asked.add(name)
             if name in point:
                 try:
                     stored[name] = dim.stored(point[name])
                     return stored[name]
                 except ValueError as error:
                     problems.append(f"{name}: {error}")
-            return example(dim)
+            return example(dim, PLACES[0])
 
         self.draw(pick)
-        problems += [f"{name!r} is not asked for by {self._name}" for name in point if name not in stored]
+        problems += [f"{name!r} is not asked for by {self.name}" for name in point if name not in asked]
         if problems and strict:
             raise ValueError("; ".join(problems))
         return stored
+
+    def examples(self) -> list[dict[str, Any]]:
+        """Return the parameters of one candidate, by calling the function, to see whether an estimator takes them.
+
+        A function may have its reasons to fail at some points. One that fails at each of a few never worked.
+
+        Raises
+        ------
+        SpaceError
+            If it fails.
+        """
+        errors: list[Exception] = []
+        for place in PLACES:
+            try:
+                return [self._at(place).params]
+            except Exception as error:
+                errors.append(error)
+        first = errors[0]
+        if isinstance(first, SpaceError):
+            raise first
+        raise SpaceError(f"param_distributions={self.name} raised {type(first).__name__}: {first}") from first
+
+    def _at(self, place: float) -> Candidate:
+        return self.draw(lambda _, dim: example(dim, place))
 
     def pinned(self) -> set[str]:
         """Return the parameters that every candidate sets: nobody knows before it is called."""
@@ -303,12 +342,13 @@ class FunctionSpace:
         return {}
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """What people call it."""
         return getattr(self.function, "__qualname__", None) or token(self.function).text
 
     def describe(self) -> Any:
         """Return the name of the function and a hash of its code, whatever its comments and layout."""
-        return {"function": self._name, "code": code_token(self.function)}
+        return {"function": self.name, "code": code_token(self.function)}
 
 
 AnySpace: TypeAlias = "Space | FunctionSpace"
@@ -328,18 +368,24 @@ class SpaceTrial:
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         """Suggest a number; as ``optuna.Trial.suggest_float``."""
-        dim = Range(FloatDistribution(low, high, step=step, log=log))
+        dim = _range(name, FloatDistribution, low, high, step, log)
         return float(dim.value(self._pick(name, dim)))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """Suggest a whole number; as ``optuna.Trial.suggest_int``."""
-        dim = Range(IntDistribution(low, high, step=step, log=log))
+        dim = _range(name, IntDistribution, low, high, step, log)
         return int(dim.value(self._pick(name, dim)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Suggest one of the choices, which may be any objects."""
-        dim = dimension(name, choices)
-        if self._strict and isinstance(dim, Choices) and dim.ambiguous:
+        _check_name(name)
+        try:
+            dim = dimension(name, choices)
+        except ValueError as error:
+            raise SpaceError(str(error)) from error
+        if not isinstance(dim, Choices):
+            raise SpaceError(f"trial.suggest_categorical({name!r}, {choices!r}) needs a sequence of choices.")
+        if self._strict and dim.ambiguous:
             raise SpaceError(tell_apart(name, dim.ambiguous))
         return dim.value(self._pick(name, dim))
 
@@ -347,6 +393,29 @@ class SpaceTrial:
         raise AttributeError(
             f"A space has no trial.{name}: only suggest_float, suggest_int and suggest_categorical can be used in it."
         )
+
+
+def _range(name: Any, kind: type, low: Any, high: Any, step: Any, log: bool) -> Dimension:
+    """Return the range that a function asks for.
+
+    Raises
+    ------
+    SpaceError
+        If there is none between these bounds.
+    """
+    _check_name(name)
+    try:
+        if kind is IntDistribution and (low != int(low) or high != int(high)):
+            raise ValueError("the bounds must be whole numbers")
+        return dimension(name, kind(low, high, step=step, log=log))
+    except (ValueError, TypeError, OverflowError) as error:
+        asked = f"from {low!r} to {high!r}, step={step!r}, log={log!r}"
+        raise SpaceError(f"param_distributions asks for {name!r} {asked}: {error}") from error
+
+
+def _check_name(name: Any) -> None:
+    if (complaint := name_complaint("name", name, "parameter")) is not None:
+        raise SpaceError(f"param_distributions asks for a parameter, and {complaint}")
 
 
 def tell_apart(name: str, tokens: Sequence[str]) -> str:
@@ -357,13 +426,15 @@ def tell_apart(name: str, tokens: Sequence[str]) -> str:
     )
 
 
-def parse(given: Any, *, strict: bool = False) -> AnySpace:
+def parse(given: Any, *, name: str = "param_distributions", strict: bool = False) -> AnySpace:
     """Return the space that the user wrote.
 
     Parameters
     ----------
     given : dict, list of dict, or callable
         As in ``OptunaSearchCV(param_distributions=...)``.
+    name : str
+        What the user knows it by.
     strict : bool
         Whether a callable may not ask for choices that no token can tell apart.
 
@@ -373,28 +444,37 @@ def parse(given: Any, *, strict: bool = False) -> AnySpace:
         With every complaint there is.
     """
     if callable(given) and not isinstance(given, Mapping):
-        return FunctionSpace(given, strict)
-    if not isinstance(given, Mapping | Sequence) or isinstance(given, str):
-        raise SpaceError(f"Parameter grid is not a dict or a list, got: {given!r} of type {type(given).__name__}")
+        space = FunctionSpace(given, strict)
+        if not takes(given, 1):
+            raise SpaceError(f"{name}={space.name} must take one argument, a trial.")
+        return space
+    if not isinstance(given, Mapping | Sequence) or isinstance(given, str | bytes):
+        raise SpaceError(
+            f"Parameter grid is not a dict or a list, got: {given!r} of type {type(given).__name__}. {name} must be "
+            f"{WHAT_A_SPACE_IS}."
+        )
     dicts = [given] if isinstance(given, Mapping) else list(given)
     if not dicts:
-        raise SpaceError(f"param_distributions={given!r} has no dict in it; {{}} is the estimator as it is.")
+        raise SpaceError(f"{name}={given!r} has no dict in it; {{}} is the estimator as it is.")
     complaints: list[str] = []
     seen: dict[str, Seen] = {}
-    parsed = [dict(_dimensions(one, seen, complaints)) for one in dicts]
+    parsed = [dict(_dimensions(one, name, seen, complaints)) for one in dicts]
     if complaints:
         raise SpaceError(complaints)
     return Space(tuple(_branches(parsed)))
 
 
-def _dimensions(given: Any, seen: dict[str, Seen], complaints: list[str]) -> Iterator[tuple[str, Dimension]]:
+def _dimensions(
+    given: Any, whole: str, seen: dict[str, Seen], complaints: list[str]
+) -> Iterator[tuple[str, Dimension]]:
     """Yield the parameters of one dict by name: ``ParameterGrid`` goes through them in this order too."""
     if not isinstance(given, Mapping):
-        complaints.append(f"Parameter grid is not a dict ({given!r})")
+        complaints.append(f"Parameter grid is not a dict ({given!r}); {whole} may be a list of dicts.")
         return
     for name in sorted(given, key=str):
         if not isinstance(name, str):
-            complaints.append(f"A parameter has a name, a str; got {name!r} (of type {type(name).__name__}).")
+            kind = type(name).__name__
+            complaints.append(f"{whole}: a parameter has a name, a str; got {name!r} (of type {kind}).")
             continue
         try:
             yield name, dimension(name, given[name], seen.setdefault(name, {}))

@@ -12,7 +12,7 @@ PACKAGE = Path(optuna_search.__file__).parent
 FLOORS = [
     ["_compat"],
     ["exceptions"],
-    ["_tokens", "_url", "_owner", "_signals", "_tables", "_references", "_roster", "_warned"],
+    ["_tokens", "_url", "_owner", "_signals", "_tables", "_references", "_roster", "_warned", "_callables"],
     ["_hints", "_names", "_json", "_beyond"],
     ["_dimensions", "_record", "_fingerprint", "_samplers", "_forkreport"],
     ["_database", "_sqlite", "_journal"],
@@ -22,6 +22,7 @@ FLOORS = [
     ["_store", "_propose", "_workers", "_transfer", "callbacks"],
     ["_lease", "_opening", "_rescue"],
     ["_others", "_fork", "_measure", "_reading", "_copying", "_listing", "_studyfile"],
+    ["_parameters"],
     ["_request"],
     ["_engine", "_exports", "_compare"],
     ["studies"],

@@ -1083,9 +1083,7 @@ def test_a_callable_may_only_suggest(name):
         getattr(trial, name)(1.0, 1)
         return {}
 
-    with pytest.raises(
-        AttributeError, match=rf"no trial\.{name}: only suggest_float, suggest_int and suggest_categorical"
-    ):
+    with pytest.raises(SpaceError, match=rf"no trial\.{name}: only suggest_float, suggest_int and suggest_categorical"):
         search(space, Counted(), n_trials=3)
     assert Counted.fits == []
 
