@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from optuna_search._compat import no_experimental_warnings
@@ -44,8 +45,8 @@ def serve(storage: Any, *, host: str = "127.0.0.1", port: int = PORT, expose: bo
     ExposedStorageWarning
         If other machines reach it.
     """
-    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
-        raise InvalidRequestError(f"port={port!r} must be a whole number from 1 to 65535.")
+    if complaints := list(_complaints(port, expose)):
+        raise InvalidRequestError(complaints)
     if not _is_loopback(host):
         if not expose:
             raise InvalidRequestError(
@@ -63,6 +64,13 @@ def serve(storage: Any, *, host: str = "127.0.0.1", port: int = PORT, expose: bo
     opened = open_storage(storage)
     with no_experimental_warnings():
         run_grpc_proxy_server(opened, host=host, port=port)
+
+
+def _complaints(port: Any, expose: Any) -> Iterator[str]:
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
+        yield f"port={port!r} must be a whole number from 1 to 65535."
+    if not isinstance(expose, bool):  # nobody who writes expose="no" means yes
+        yield f"expose={expose!r} must be True or False."
 
 
 def _is_loopback(host: Any) -> bool:

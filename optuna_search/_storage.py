@@ -121,6 +121,8 @@ def upgrade(storage: Any) -> None:
         url = expand(text) if "://" in text or text.startswith("${") else None
         path = Path(text).expanduser().absolute() if url is None else file_of(url)
         _must_exist(path, mask(text))
+        if path is not None:
+            check_database(path, mask(text), to_read=True)
         RDBStorage(url or sqlite_url(path)[0], skip_compatibility_check=True).upgrade()  # type: ignore[arg-type]
 
 
