@@ -55,6 +55,8 @@ class StudyJournal(BaseJournalBackend):
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o666))
         with open(path, "rb") as file:
             torn = not _ends_well(file.fileno(), _size(file.fileno()))
+            if torn and os.pread(file.fileno(), 1, 0) not in (b"{", b"\0"):
+                raise self._damaged(1, "it is no line of a journal")  # perhaps the file of another program
         if torn and os.access(path, os.W_OK):
             with self._alone() as descriptor:
                 self._mend(descriptor)
