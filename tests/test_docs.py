@@ -18,7 +18,7 @@ def test_every_fault_has_its_row_and_every_row_its_test():
     assert all("`test_" in row for row in ROWS)
 
 
-@pytest.mark.parametrize(("file", "name"), TESTS, ids="::".join)
+@pytest.mark.parametrize(("file", "name"), TESTS)
 def test_a_test_that_is_named_exists(file, name):
     text = (ROOT / "tests" / "faults" / file).read_text()
     assert f"def {name}(" in text if name else "def test_" in text

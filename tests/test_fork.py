@@ -26,7 +26,7 @@ from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
-from test_processes import WRITES
+from test_deaths import WRITES
 from test_together import at_work, results_of, trials_of
 
 from optuna_search import OptunaSearchCV, named, studies

@@ -983,8 +983,8 @@ class TestStoragesThatAreNone:
         before = path.read_bytes()
         given = form.format(path)
         expected = re.escape(
-            f"storage={given!r} cannot be opened: it is the database of something else (with the table 'accounts'), "
-            "and no study file. Nothing was written to it."
+            f"storage={given!r} is not an optuna_search study file: it is the database of something else (with the "
+            "table 'accounts'). Nothing was written to it."
         )
         with pytest.raises(StorageError, match=expected):
             studies.list_studies(given)
@@ -1005,7 +1005,7 @@ class TestStoragesThatAreNone:
 
     def test_an_empty_file_is_no_study_file_to_read(self, tmp_path):
         (tmp_path / "s.db").touch()
-        with pytest.raises(StorageError, match=r"cannot be opened: it is empty, and no study file\. Nothing was writt"):
+        with pytest.raises(StorageError, match=r"is not an optuna_search study file: it is empty\. Nothing was"):
             studies.list_studies(tmp_path / "s.db")
         assert (tmp_path / "s.db").read_bytes() == b""
         search(storage=tmp_path / "s.db", study_name="s", n_trials=1).fit(X, Y)
@@ -1015,8 +1015,8 @@ class TestStoragesThatAreNone:
         (tmp_path / "thesis.db").write_bytes(b"no database" * 500)
         with pytest.raises(
             StorageError,
-            match=r"cannot be opened: file is not a database\. It is no study file; if it was one, this may save what "
-            r"is left: sqlite3 thesis\.db \.recover\.$",
+            match=r"is not an optuna_search study file: file is not a database\. If it was one, this may save what "
+            r"is left: sqlite3 thesis\.db \.recover \| sqlite3 new\.db\.$",
         ):
             studies.list_studies(tmp_path / "thesis.db")
 

@@ -543,12 +543,12 @@ STORAGES = {
     "a folder that is not there": (InPlace(lambda there: there.own / "no" / "s.db"), "there is no folder"),
     "a journal in no folder": (InPlace(lambda there: there.own / "no" / "s.journal"), "there is no folder"),
     "a file in a file": (InPlace(lambda there: there.kept / "text.db" / "s.db"), "there is no folder"),
-    "a text": (InPlace(lambda there: there.kept / "text.db"), "text.db' cannot be opened"),
+    "a text": (InPlace(lambda there: there.kept / "text.db"), "text.db' is not an optuna_search study file"),
     "a text that is no journal": (
         InPlace(lambda there: there.kept / "text.journal"),
         "text.journal' is damaged in line 1",
     ),
-    "the database of somebody else": (InPlace(lambda there: there.kept / "bank.db"), "bank.db' cannot be opened"),
+    "the database of somebody else": (InPlace(lambda there: there.kept / "bank.db"), "bank.db' is not an optuna_search study file"),
     "a path with NUL": ("a\0b.db", r"storage='a\x00b.db' cannot be opened"),
     "a path of half a character": ("\ud800.db", r"storage='\ud800.db' cannot be opened"),
     "a path too long": ("x" * 5000, "storage='xxx", "cannot be opened"),
@@ -742,7 +742,7 @@ def of_kept(about, do, *said, error=StorageError):
 of_kept("list_studies", lambda there: studies.list_studies(3), "storage=3", error=InvalidRequestError)
 of_kept("list_studies", lambda there: studies.list_studies(there.own / "no.db"), "there is no file")
 of_kept("list_studies", lambda there: studies.list_studies(there.kept), "is a folder")
-of_kept("list_studies", lambda there: studies.list_studies(there.kept / "text.db"), "cannot be opened")
+of_kept("list_studies", lambda there: studies.list_studies(there.kept / "text.db"), "not an optuna_search study file")
 for _function, _others in CALLS.items():
     if _function is not studies.import_study:
         of_kept(
@@ -926,7 +926,7 @@ LINES = {
     "list --storage ''": "Give --storage",
     "list --storage {own}/no.db": "there is no file",
     "list --storage {kept}": "is a folder",
-    "list --storage {kept}/text.db": "cannot be opened",
+    "list --storage {kept}/text.db": "not an optuna_search study file",
     "list --storage https://me:pw@localhost/x": "storage='https://me:***@localhost/x' cannot be opened",
     "list --json --storage {own}/no.db": '{"error": "storage=',
     "show": "required: NAME",

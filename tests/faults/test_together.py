@@ -22,7 +22,7 @@ from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import TrialState, create_trial
 from processes import PATIENCE, Process, wait_until
-from test_processes import gated_search, run_gated
+from test_deaths import gated_search, run_gated
 
 from optuna_search import OptunaSearchCV, _engine, _lease, _owner, studies
 from optuna_search._engine import HANDED_BACK
