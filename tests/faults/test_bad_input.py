@@ -548,7 +548,10 @@ STORAGES = {
         InPlace(lambda there: there.kept / "text.journal"),
         "text.journal' is damaged in line 1",
     ),
-    "the database of somebody else": (InPlace(lambda there: there.kept / "bank.db"), "bank.db' is not an optuna_search study file"),
+    "the database of somebody else": (
+        InPlace(lambda there: there.kept / "bank.db"),
+        "bank.db' is not an optuna_search study file",
+    ),
     "a path with NUL": ("a\0b.db", r"storage='a\x00b.db' cannot be opened"),
     "a path of half a character": ("\ud800.db", r"storage='\ud800.db' cannot be opened"),
     "a path too long": ("x" * 5000, "storage='xxx", "cannot be opened"),
