@@ -50,6 +50,7 @@ __all__ = [
     "fold_context",
     "format_results",
     "is_death",
+    "is_lost_along",
     "is_of_storage",
     "journal_path",
     "listener",
@@ -452,13 +453,20 @@ class ParallelDoor:
             time.sleep(0.001)
 
 
+#: What dask raises in the place of a task that needed something which was on a worker that is gone.
+_LOST_ALONG = {"FutureCancelledError", "CancelledError"}
 #: What backends raise in the place of a task whose worker is gone: loky, dask, ray.
-_DEATHS = {"TerminatedWorkerError", "KilledWorker", "WorkerCrashedError", "OutOfMemoryError"}
+_DEATHS = {"TerminatedWorkerError", "KilledWorker", "WorkerCrashedError", "OutOfMemoryError", *_LOST_ALONG}
 
 
 def is_death(error: BaseException) -> bool:
-    """Whether a task failed because its worker is gone."""
+    """Whether a task failed because a worker is gone."""
     return any(cls.__name__ in _DEATHS for cls in type(error).__mro__)
+
+
+def is_lost_along(error: BaseException) -> bool:
+    """Whether a task was lost because of what another one did to a worker."""
+    return any(cls.__name__ in _LOST_ALONG for cls in type(error).__mro__)
 
 
 def apart(function: Callable[..., Any], args: tuple[Any, ...], environment: dict[str, str]) -> Any:

@@ -129,6 +129,10 @@ class Isolated:
     #: Of the helpers.
     environment: dict[str, str]
 
+    def __sizeof__(self) -> int:
+        # joblib's dask backend scatters what is large, once, instead of sending it along with every task.
+        return object.__sizeof__(self) + max(len(self.work), 1 << 20)
+
     def evaluate(self, task: Task, until: float | None = None) -> Outcome:
         """Evaluate the folds of a task, one after the other; None stands for what there was no time for."""
         folds: list[Fold | None] = []

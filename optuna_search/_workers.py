@@ -11,6 +11,7 @@ and everything else that was in the air is sent again, to a new pool.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import os
 import queue
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from optuna_search._compat import ParallelDoor, ahead, is_death, with_settings
+from optuna_search._compat import ParallelDoor, ahead, is_death, is_lost_along, with_settings
 from optuna_search._evaluate import Evaluation, Outcome, Task, died, evaluate, lost, sendable
 from optuna_search._isolation import Isolated
 from optuna_search._sharing import Here, pickled, shared_with
@@ -34,8 +35,8 @@ Result: TypeAlias = Callable[[], Outcome]
 
 #: Tasks beyond one for each worker, so that none waits while the engine takes a result and sends the next.
 LOOK_AHEAD = 2
-#: How often a task is sent again that was lost with its worker while nobody knows whose fault it was.
-MAX_BREAKS = 2
+#: How often a task is sent again that was lost because of what happened to others.
+MAX_BREAKS = 3
 #: How often pools that say nothing of it are looked at for workers that have died.
 LOOK_SECONDS = 1.0
 
@@ -133,17 +134,20 @@ class Backend:
         self._call = with_settings(work, in_threads=door.shares_memory)
         self._raises = raises
         self._notes = Notes(str(folder)) if door.shares_files else None
+        #: What was lost with a worker while nobody knows by whose fault, and the one of them that is at work, alone.
+        self._suspects: deque[Task] = deque()
+        self._alone: Task | None = None
         self._breaks: Counter[tuple[int, tuple[int, ...]]] = Counter()
 
     @property
     def room(self) -> int:
         """How many more tasks may be sent now."""
-        return int(self._room) - len(self._flying)
+        return 0 if self._suspects or self._alone else int(self._room) - len(self._flying)
 
     @property
     def busy(self) -> bool:
         """Whether some result is still to come."""
-        return bool(self._flying or self._ready)
+        return bool(self._flying or self._ready or self._suspects)
 
     def send(self, task: Task) -> None:
         """Send a task to the backend."""
@@ -167,6 +171,9 @@ class Backend:
     def take(self) -> tuple[Task, Result] | None:
         """Wait for the backend to call back."""
         while not self._ready:
+            if self._suspects and not self._flying:
+                self._alone = self._suspects.popleft()
+                self.send(self._alone)
             try:
                 ticket, result, ended = self._done.get(timeout=self._patience())
             except queue.Empty:
@@ -174,22 +181,22 @@ class Backend:
                     return None
                 self._look_for_the_dead()
                 continue
-            task = self._flying.pop(ticket, None)
-            if task is None:  # called back twice, or sent again since
-                continue
-            try:
-                outcome = result()
-            except BaseException as error:
-                if not is_death(error):
-                    self._ready.append((task, functools.partial(_raise, error)))
-                elif self._notes is None:  # somewhere else, where whoever has the workers takes care of the others
-                    self._try_again(task)
-                else:
-                    self._flying[ticket] = task
-                    self._send_again(ended)
-                continue
-            self._ready.append((task, functools.partial(_same, outcome)))
+            if (task := self._flying.pop(ticket, None)) is not None:  # not called back twice, nor sent again since
+                self._come_back(ticket, task, result, ended)
         return self._ready.popleft()
+
+    def _come_back(self, ticket: int, task: Task, result: Result, ended: Mapping[int, int]) -> None:
+        try:
+            outcome = result()
+        except BaseException as error:
+            if is_death(error):
+                self._bury({ticket: task}, ended, is_guilty=not is_lost_along(error))
+                return
+            self._ready.append((task, functools.partial(_raise, error)))
+        else:
+            self._ready.append((task, functools.partial(_same, outcome)))
+        if task is self._alone:
+            self._alone = None
 
     def _patience(self) -> float | None:
         waits = [] if self._door.tells_deaths else [LOOK_SECONDS]
@@ -199,36 +206,47 @@ class Backend:
 
     # --- when a worker has died ---
 
-    def _send_again(self, ended: Mapping[int, int]) -> None:
-        """Tell what the workers were at that have died, and send everything else again that was in the air.
+    def _bury(self, lost_ones: dict[int, Task], ended: Mapping[int, int], is_guilty: bool) -> None:
+        """Tell what the workers were at that have died, and see to everything that was lost with them.
 
         Parameters
         ----------
+        lost_ones : dict of int to Task
+            The task that came back as lost.
         ended : mapping of int to int
-            The exit codes of the workers that ended by themselves.
+            The exit codes of the workers of this machine that ended by themselves.
+        is_guilty : bool
+            Whether that task was at work on a worker that died.
         """
-        flying, self._flying = self._flying, {}
-        self._door.renew()
-        begun = {ticket: self._notes.read(ticket) for ticket in flying} if self._notes else {}
+        begun: dict[int, tuple[int | None, int | None]] = {}
+        if self._notes is None:
+            # Somewhere else, where whoever has the workers takes care of the others. What all tasks need may have been
+            # on that worker: another object is sent once more.
+            self._shared = copy.copy(self._shared)
+        else:
+            lost_ones, self._flying = self._flying | lost_ones, {}
+            self._door.renew()
+            begun = {ticket: self._notes.read(ticket) for ticket in lost_ones}
         # The result of an earlier task of the same worker may have been lost on its way.
         last_of = {pid: ticket for ticket, (pid, _) in sorted(begun.items()) if pid in ended}
-        for ticket, task in flying.items():
+        for ticket, task in lost_ones.items():
             pid, split = begun.get(ticket, (None, None))
             if pid is not None and split in task.folds and last_of.get(pid) == ticket:
                 self._fail(task, split, ended[pid])
             elif last_of:
                 self.send(task)
             else:
-                self._try_again(task)
+                self._suspect(task, is_guilty)
 
-    def _try_again(self, task: Task) -> None:
-        """Send a task again that was lost with a worker, when nobody knows whose fault it was."""
-        if self._breaks[task.trial, task.folds] >= MAX_BREAKS:
+    def _suspect(self, task: Task, is_guilty: bool) -> None:
+        """Have a task sent again that was lost with a worker: alone, so that it shows whether it is its fault."""
+        was_alone = task is self._alone
+        self._alone = None if was_alone else self._alone
+        self._breaks[task.trial, task.folds] += 1
+        if was_alone and (is_guilty or self._breaks[task.trial, task.folds] > MAX_BREAKS):
             self._fail(task, task.folds[0], None)
-            return
-        for one in task.single_folds:  # so that it shows which of them it is
-            self._breaks[task.trial, one.folds] += 1
-            self.send(one)
+        else:
+            self._suspects.extend(task.single_folds)
 
     def _fail(self, task: Task, split: int | None, exit_code: int | None) -> None:
         """Have one fold of a task failed, because its worker died; the others are sent again."""
