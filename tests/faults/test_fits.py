@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -12,6 +11,7 @@ from pathlib import Path
 import joblib
 import misbehaving
 import numpy as np
+import psutil
 import pytest
 from estimators import KnownScore, Sleeps
 from misbehaving import (
@@ -171,12 +171,10 @@ def _kill_who_writes(path):
 
 
 def _kill_the_idle_workers():
-    """Kill loky's workers, which wait for the next search, and wait until they are gone."""
-    children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
-    workers = [int(line.split()[0]) for line in children.stdout.splitlines() if "LokyProcess" in line or "loky" in line]
-    workers = [pid for pid in workers if "resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_text()]
-    for pid in workers:
-        os.kill(pid, signal.SIGKILL)
+    """Kill joblib's workers, which wait for the next search, and wait until they are gone."""
+    workers = [one for one in psutil.Process().children() if any("popen_loky" in part for part in one.cmdline())]
+    for worker in workers:
+        worker.kill()
     time.sleep(0.5)
     return workers
 
@@ -401,8 +399,9 @@ def _lives(pid):
 
 
 def _children():
-    out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
-    return {int(pid) for pid in out.split() if _lives(int(pid))}
+    """Return the processes of joblib that are there, but for the one that keeps its accounts."""
+    children = {child.pid: child.cmdline() for child in psutil.Process().children() if _lives(child.pid)}
+    return {pid for pid, line in children.items() if any("popen_loky" in part for part in line)}
 
 
 class TestTimeout:
