@@ -99,10 +99,13 @@ class Transfer:
         Misfit
             If there is none.
         """
-        candidate = self.nearest(model)
-        if self.new_estimator is not self.old_estimator or candidate.params.keys() != model.params.keys():
-            self._check_same(model, candidate)
-        return candidate
+
+        def same(candidate: Candidate) -> Candidate:
+            if self.new_estimator is not self.old_estimator or candidate.params.keys() != model.params.keys():
+                self._check_same(model, candidate)
+            return candidate
+
+        return self._first(model, same)
 
     def nearest(self, model: Model) -> Candidate:
         """Return the point with the values of a model, whatever else the estimators have.
@@ -112,12 +115,16 @@ class Transfer:
         Misfit
             If a value is not in the new space.
         """
+        return self._first(model, lambda candidate: candidate)
+
+    def _first(self, model: Model, check: Callable[[Candidate], Candidate]) -> Candidate:
+        """Return the first point with the values of a model that passes a check, of several dicts in their order."""
         if isinstance(self.new_space, FunctionSpace):
-            return self._called(self.new_space, model)
+            return check(self._called(self.new_space, model))
         misfits = []
         for branch in self.new_space.branches:
             try:
-                return self._into(self.new_space, branch, model)
+                return check(self._into(self.new_space, branch, model))
             except Misfit as error:
                 # Where a step is another one, all that is searched inside of it is, too.
                 misfits.append((sum(_is_in(name, [error.parameter]) for name in branch.dimensions), error))

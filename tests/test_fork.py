@@ -202,6 +202,14 @@ def test_lists_of_dicts_come_over_into_the_dict_that_has_their_point():
     assert carried_params(alone) == [p for p in expected if p["choice"] == "b"]
 
 
+def test_a_point_that_one_dict_takes_in_part_comes_over_into_the_one_that_takes_it_whole():
+    space = [{"x": FloatDistribution(0, 6)}, {"x": [3.0], "choice": ["a", "b"]}]
+    before = parent(space, n_trials=12)
+    after = forked(space, before, n_trials=2)
+    assert carried_params(after) == list(before.cv_results_["params"])
+    assert {p.get("choice") for p in carried_params(after)} == {None, "a", "b"}
+
+
 def test_a_key_that_is_replaced_in_a_list_is_replaced_where_it_stands():
     before = parent([{"x": [1, 2]}, {"choice": ["a", "b"]}])
     assert before.fork({"x": [2, 3]}).param_distributions == [{"x": [2, 3]}, {"choice": ["a", "b"]}]
