@@ -21,7 +21,8 @@ from optuna_search._results import Leader, Leaderboard
 from optuna_search._run import Outcome, open_store, run
 from optuna_search._storage import in_plain_words, open_storage
 from optuna_search._store import Store
-from optuna_search._tables import shortened
+from optuna_search._tables import printable, shortened
+from optuna_search._tokens import MAX_LENGTH as MAX_TOKEN
 from optuna_search._url import mask
 
 #: So many reasons of failures are listed.
@@ -106,7 +107,7 @@ def _described(data: Mapping[str, Any], board: Leaderboard) -> dict[str, str]:
     dates = [data[name] for name in ("started", "last_written")]
     return {
         "study": f"{data['name']} ({data['state']})",
-        "estimator": data["estimator"] or "",
+        "estimator": shortened(data["estimator"] or "", MAX_TOKEN),
         **{part: _flat(made_with.get(part)) for part in ("X", "y", "metadata")},
         "folds": f"{made_with['splits']['folds']} (train + test: {_sizes(data['fold_sizes'])})",
         **{part: _flat(made_with.get(part)) for part in ("scoring", "objective", "error_score", "space")},
@@ -125,9 +126,9 @@ def _lineage(parent: str | None, carried_over: int) -> str:
 
 
 def _flat(value: Any) -> str:
-    if not isinstance(value, Mapping):
-        return str(value)
-    return shortened(", ".join(f"{name} {_flat(part)}" for name, part in value.items()), MAX_FACT)
+    is_map = isinstance(value, Mapping)
+    text = ", ".join(f"{name} {_flat(part)}" for name, part in value.items()) if is_map else str(value)
+    return shortened(text, MAX_FACT)
 
 
 def _listed(reasons: Sequence[Mapping[str, Any]]) -> str:
@@ -145,7 +146,8 @@ def _best(board: Leaderboard) -> str:
     if not board:
         return "no trial has a score yet"
     best = board[0]
-    with_params = ", ".join(f"{name}={best.texts.get(name, value)}" for name, value in best.params.items())
+    texts = {name: shortened(str(best.texts.get(name, value)), MAX_TOKEN) for name, value in best.params.items()}
+    with_params = ", ".join(f"{name}={text}" for name, text in texts.items())
     return f"{board.metric} {best.score:.4f} ± {best.std:.4f} in trial {best.trial_number} with {with_params}"
 
 
@@ -207,7 +209,9 @@ def _is_sure(args: Namespace) -> bool:
     """
     if not sys.stdin.isatty():
         raise UsageError(f"{args.name!r} would be deleted for good, and there is no terminal to ask on: give --yes.")
-    n_trials = len(studies.load_study(args.name, storage_of(args)).get_trials(deepcopy=False))
+    storage = storage_of(args)
+    with in_plain_words(storage):
+        n_trials = len(studies.load_study(args.name, storage).get_trials(deepcopy=False))
     print(f"Delete {args.name!r} with its {n_trials} trials for good? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -243,7 +247,8 @@ def _upgrade(args: Namespace) -> Answer:
 
 def _serve(args: Namespace) -> Answer:
     storage = storage_of(args)
-    print(f"{mask(storage)} is served at grpc://{args.host}:{args.port}; Ctrl-C ends it.", file=sys.stderr, flush=True)
+    told = printable(f"{mask(storage)} is served at grpc://{args.host}:{args.port}; Ctrl-C ends it.")
+    print(told, file=sys.stderr, flush=True)
     studies.serve(storage, host=args.host, port=args.port, expose=args.expose)
     return Answer("", {"served": mask(storage)})
 

@@ -57,6 +57,8 @@ def snapshot(storage: BaseStorage, study_name: str) -> Snapshot:
     """Read a study; a trial in the air is given up in it, for a copy has no worker."""
     study_id = storage.get_study_id_from_name(study_name)
     trials = storage.get_all_trials(study_id, deepcopy=False)
+    for trial in trials:
+        _facts(trial)  # what no storage would take is told before anything is written
     return Snapshot(
         study_id,
         storage.get_study_directions(study_id),

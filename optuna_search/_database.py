@@ -7,6 +7,7 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 
 from optuna_search._compat import journal_path, relational, renamed
+from optuna_search._damage import readable
 from optuna_search._record import RECORD, RETIRED
 from optuna_search.exceptions import StorageError
 
@@ -18,7 +19,8 @@ def study_names(storage: BaseStorage) -> list[str]:
     """
     database = relational(storage)
     if database is None:
-        return [study.study_name for study in storage.get_all_studies()]
+        with readable("the storage"):
+            return [study.study_name for study in storage.get_all_studies() if isinstance(study.study_name, str)]
     import sqlalchemy  # only where there is a database: it takes a while
 
     with database.engine.connect() as connection:

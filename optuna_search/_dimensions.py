@@ -92,6 +92,11 @@ class Range:
         """Return the name under which Optuna stores the parameter."""
         return name
 
+    def checked(self, stored: Any) -> Stored:
+        """Return what a storage gave; ``ValueError`` if it lies outside."""
+        self.stored(stored)
+        return stored
+
     def value(self, stored: Stored) -> Any:
         """Return what the estimator gets."""
         return stored
@@ -184,6 +189,12 @@ class Choices:
         """Return the name under which Optuna stores the parameter."""
         return name
 
+    def checked(self, stored: Any) -> Stored:
+        """Return what a storage gave; ``ValueError`` if it is the token of none of the choices."""
+        if not isinstance(stored, str) or stored not in self._objects:
+            raise ValueError(f"{stored!r} is none of the choices {self.describe()}")
+        return stored
+
     def value(self, stored: Stored) -> Any:
         """Return what the estimator gets."""
         return self._objects[str(stored)]
@@ -233,6 +244,14 @@ class Quantiles:
     def stored_name(self, name: str) -> str:
         """Return the name under which Optuna stores the quantile."""
         return f"quantile({name})"
+
+    def checked(self, stored: Any) -> Stored:
+        """Return what a storage gave; ``ValueError`` if it is no quantile."""
+        bounds = self.distribution
+        assert isinstance(bounds, FloatDistribution)
+        if not bounds.low <= _number(stored, numbers.Real) <= bounds.high:
+            raise ValueError(f"{stored!r} is no quantile from {bounds.low} to {bounds.high}")
+        return stored
 
     def value(self, stored: Stored) -> Any:
         """Return what the estimator gets: the value at this quantile."""

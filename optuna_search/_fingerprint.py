@@ -20,6 +20,7 @@ import sklearn
 from scipy import sparse
 
 from optuna_search._compat import made_of
+from optuna_search._tables import printable
 from optuna_search._tokens import code_token, digest, is_estimator, params_of, token
 
 #: The parts of a fingerprint that describe the data; `{data}` in a study's name stands for them.
@@ -169,7 +170,8 @@ def differences(
         if name == "estimator" and old.get("class") != new.get("class"):
             old, new = {"class": old.get("class")}, {"class": new.get("class")}  # it has other parameters, of course
         for key in [*old, *(key for key in new if key not in old)]:
-            yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key), whose)
+            inner = _short(f"{name}.{key}" if name else str(key))
+            yield from differences(old.get(key), new.get(key), inner, whose)
     elif old != new:
         yield f"{name}: {whose[0]} {_short(old)}, {whose[1]} {_short(new)}"
 
@@ -349,4 +351,4 @@ def _splits_digest(splits: Sequence[tuple[Any, Any]]) -> str:
 
 def _short(value: Any) -> str:
     text = "nothing" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    return printable(text if len(text) <= 120 else f"{text[:117]}...")

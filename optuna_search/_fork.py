@@ -189,7 +189,7 @@ def _reasons(name: str, old: Mapping[str, Any], new: Mapping[str, Any], old_esti
     kind = old["estimator"]["class"]
     others = [one for one in (new["estimator"]["class"], described["class"]) if one != kind]
     if others:
-        found.append(f"estimator: the study has {kind}, given is {others[0]}")
+        found += differences(kind, others[0], "estimator")
     if code or others:
         what = f"other code of {', '.join(code)}" if code else "another kind of estimator"
         advice = (
@@ -331,7 +331,7 @@ def check_whole(store: Store) -> None:
 def report_of(store: Store) -> ForkReport | None:
     """Return what came over into a study, if that is finished."""
     mark = _mark_of(store)
-    return ForkReport.decode(mark["study"], mark["report"]) if "report" in mark else None
+    return ForkReport.decode(mark.get("study"), mark["report"]) if "report" in mark else None
 
 
 def check_is_fork(store: Store, parent: Parent) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from optuna_search._damage import readable
 from optuna_search._tables import html_table, shortened, text_table
 
 #: No cell of the table gets wider.
@@ -106,17 +107,27 @@ class ForkReport:
         }
 
     @classmethod
-    def decode(cls, parent: str, encoded: Mapping[str, Any]) -> ForkReport:
-        """Return the report that was kept as JSON."""
-        return cls(
-            parent,
-            tuple(Carried(*one) for one in encoded["carried"]),
-            tuple(Filled(*one) for one in encoded["filled"]),
-            tuple(Dropped(*one) for one in encoded["dropped"]),
-            tuple(Retried(*one) for one in encoded["retried"]),
-            tuple(Probed(*one) for one in encoded["probed"]),
-            tuple(encoded["reasons"]),
-        )
+    def decode(cls, parent: Any, encoded: Any) -> ForkReport:
+        """Return the report that was kept as JSON.
+
+        Raises
+        ------
+        StorageError
+            If it is none.
+        """
+        with readable("The report of the fork"):
+            return cls(
+                _of(str, parent),
+                tuple(Carried(_of(int, n), _of(Mapping, params)) for n, params in encoded["carried"]),
+                tuple(Filled(_of(int, n), _of(Mapping, params)) for n, params in encoded["filled"]),
+                tuple(Dropped(_of(int, n), _of(str, name), value) for n, name, value in encoded["dropped"]),
+                tuple(
+                    Retried(_of(int, n), _of(Mapping, params), _of(Mapping, point))
+                    for n, params, point in encoded["retried"]
+                ),
+                tuple(Probed(_of(Mapping, params), _of(Mapping, point)) for params, point in encoded["probed"]),
+                tuple(_of(str, reason) for reason in encoded["reasons"]),
+            )
 
     @property
     def first(self) -> list[Mapping[str, Any]]:
@@ -141,6 +152,13 @@ class ForkReport:
 
     def _repr_html_(self) -> str:
         return html_table(*self._table())
+
+
+def _of(kind: type, value: Any) -> Any:
+    """Return a value of a kind, and nothing else."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r:.80} is no {kind.__name__}")
+    return value
 
 
 def _misfits(dropped: Sequence[Dropped]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from optuna.storages import BaseStorage, InMemoryStorage
 
+from optuna_search._damage import damaged, is_damage
 from optuna_search._database import file_of_storage, is_there
 from optuna_search._trouble import persistently
 from optuna_search.exceptions import StorageError
@@ -23,13 +24,16 @@ class Guard:
         Where it is kept.
     study_id : int
         What it has in the storage.
+    study_name : str
+        What messages call it.
     identity : str or None
         What it is known by, whatever its name and its id in the storage; None for one of another tool.
     """
 
-    def __init__(self, storage: BaseStorage, study_id: int, identity: str | None) -> None:
+    def __init__(self, storage: BaseStorage, study_id: int, study_name: str, identity: str | None) -> None:
         self._storage = storage
         self._study_id = study_id
+        self._study_name = study_name
         self._identity = identity
         self._file = None if isinstance(storage, InMemoryStorage) else persistently(storage, self._find_file)
         #: Whether a search has come to work on it: from then on it must stay there.
@@ -42,7 +46,7 @@ class Guard:
         Raises
         ------
         StorageError
-            If somebody has deleted it.
+            If somebody has deleted it, or something in it cannot be read.
         """
         self._check_file()
         if not self.is_there:
@@ -50,18 +54,28 @@ class Guard:
         try:
             yield
             self._check_file()
-        except KeyError as error:  # so a storage says that it knows no such study or trial
-            raise self.gone() from error
-        except ValueError as error:  # so it says that a trial is no point of the study that has the id now
-            if self.is_there:
+        # A storage says KeyError where it knows no such study or trial, and ValueError where a trial is no point of
+        # the study that has the id now.
+        except Exception as error:
+            if not is_damage(error):
                 raise
-            raise self.gone() from error
+            is_kept = self.is_there and self._is_known()
+            raise (damaged(f"study {self._study_name!r}", error) if is_kept else self.gone()) from error
 
     @property
     def is_there(self) -> bool:
         """Whether it is."""
         known = self._identity if self.is_on else None
         return known is None or is_there(self._storage, self._study_id, known)
+
+    def _is_known(self) -> bool:
+        """Whether the storage has a study of this id, whatever is in it."""
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
+            try:
+                self._storage.get_study_user_attrs(self._study_id)
+            except KeyError:
+                return False
+        return True
 
     def _find_file(self) -> tuple[Path, tuple[int, int]] | None:
         """Return the file of the storage, and what tells it from another one of its name."""

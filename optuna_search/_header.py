@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from optuna.study import StudyDirection
+
 from optuna_search import _record
 from optuna_search._fingerprint import differences
 from optuna_search._record import RECORD, SCHEMA
@@ -38,21 +40,38 @@ class Header:
         }
 
 
-def header_of(study_name: str, user_attrs: Mapping[str, Any]) -> dict[str, Any]:
+def header_of(study_name: str, user_attrs: Mapping[str, Any], directions: Sequence[StudyDirection]) -> dict[str, Any]:
     """Return the record of a study from its attributes.
 
     Raises
     ------
     StorageError
-        If the study is none of ours, or was written by a newer version.
+        If the study is none of ours, was written by a newer version, or is damaged.
     """
     if RECORD not in user_attrs:
         raise StorageError(
             f"study_name={study_name!r} is a study that optuna_search did not make, so nothing is known of what its "
             "values were measured on. Choose another study_name."
         )
-    _record.check_schema(user_attrs[RECORD], f"study {study_name!r}")
+    _record.check_study(user_attrs[RECORD], f"study {study_name!r}")
+    check_directions(study_name, directions)
     return dict(user_attrs[RECORD])
+
+
+def check_directions(study_name: str, directions: Sequence[StudyDirection]) -> None:
+    """Refuse a study in which less is more.
+
+    Raises
+    ------
+    StorageError
+        With the way that it goes.
+    """
+    if list(directions) != [StudyDirection.MAXIMIZE]:
+        raise StorageError(
+            f"study_name={study_name!r} is a study that goes another way "
+            f"({', '.join(d.name.lower() for d in directions) or 'none'}); scores are maximised. "
+            "Choose another study_name."
+        )
 
 
 def check_same(study_name: str, old: Mapping[str, Any], new: Header, *, is_measured: bool = True) -> None:

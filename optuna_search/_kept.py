@@ -10,11 +10,14 @@ from optuna.trial import FrozenTrial
 
 from optuna_search import _record
 from optuna_search._record import ABANDONED, CLAIM, FAILURE, RECORD, Record
-from optuna_search._space import AnySpace, Candidate
+from optuna_search._space import AnySpace, Candidate, is_as_recorded
+from optuna_search._tables import shortened
 from optuna_search.exceptions import SpaceError
 
 #: What the failure of a trial begins with whose fit has asked its process to end.
 EXITED = "SystemExit"
+#: Parameters get no longer than this in a message.
+MAX_PARAMS = 500
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,23 @@ def candidate_of(trial: FrozenTrial, space: AnySpace) -> Candidate:
     ------
     SpaceError
         If it is no point of the space.
+    StorageError
+        If its end is not that of its record.
     """
     why: Exception | None = None
+    if _record.counts(trial):
+        _record.check_end(trial)
     try:
         candidate = space.candidate(trial.params)
-        if candidate.point.keys() == trial.params.keys():
+        recorded = _record.params_of(trial)
+        is_one = candidate.distributions == trial.distributions
+        if is_one and (recorded is None or is_as_recorded(candidate, recorded, space)):
             return candidate
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         why = error
     raise SpaceError(
-        f"param_distributions is not the space of this study: trial {trial.number} with {trial.params} is no point "
-        "of it."
+        f"param_distributions is not the space of this study: trial {trial.number} with "
+        f"{shortened(str(trial.params), MAX_PARAMS)} is no point of it."
     ) from why
 
 
@@ -58,6 +67,7 @@ def kept_of(trials: Iterable[FrozenTrial]) -> list[Kept]:
     found: dict[Any, Kept] = {}
     for trial in trials:
         if _record.counts(trial):
+            _record.check_end(trial)
             place = _record.origin_of(trial) or trial.number
-            found.setdefault(place, Kept(trial, _record.decode(trial.user_attrs[RECORD])))
+            found.setdefault(place, Kept(trial, _record.decode(trial.user_attrs[RECORD], f"trial {trial.number}")))
     return list(found.values())

@@ -14,6 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_search import _record
+from optuna_search._damage import DAMAGE
 from optuna_search._database import study_names
 from optuna_search._lease import owners
 from optuna_search._record import FORK, RECORD
@@ -179,7 +180,7 @@ def _read(storage: BaseStorage, name: str) -> _Read | None:
         attrs = storage.get_study_user_attrs(study_id)
         at_work = owners(trials, attrs, storage.get_study_system_attrs(study_id))
         return _described(name, trials, attrs, storage.get_study_directions(study_id), is_running=bool(at_work))
-    except (ValueError, TypeError, LookupError, AttributeError, AssertionError):
+    except DAMAGE:
         return _Read(StudyEntry(name, "unreadable", dict.fromkeys(COUNTED, 0)))
 
 
@@ -202,7 +203,8 @@ def _described(
         {one: counted[one] for one in COUNTED},
         sum(_record.counts(trial) and _record.measured_here(trial) for trial in trials),
         sum(t.state == TrialState.FAIL and not _record.counts(t) for t in trials) if record else 0,
-        _best(trials, directions),
+        # What others have put into a study of ours was measured on nobody knows what.
+        _best([trial for trial in trials if not record or _record.counts(trial)], directions),
         _text(record.get("estimator")),
         min((t.datetime_start for t in here if t.datetime_start), default=None),
         max((date for t in here for date in (t.datetime_start, t.datetime_complete) if date), default=None),

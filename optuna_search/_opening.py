@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 import uuid
@@ -14,8 +15,9 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from optuna_search._compat import quiet_optuna
+from optuna_search._damage import DAMAGE, readable
 from optuna_search._database import study_names
-from optuna_search._header import Header, check_same, header_of
+from optuna_search._header import Header, check_directions, check_same, header_of
 from optuna_search._hints import did_you_mean
 from optuna_search._record import RECORD, is_alive
 from optuna_search._store import Store
@@ -46,18 +48,16 @@ def _create_or_continue(storage: BaseStorage, study_name: str, header: Header) -
         storage.set_study_user_attr(study_id, RECORD, header.encode())
         return Store(storage, study_name), True
     except DuplicatedStudyError:
-        store = Store(storage, study_name)
+        with readable(f"study {study_name!r}"):  # of which there may be pieces without a name
+            store = Store(storage, study_name)
     attrs = _first_word(store)
     store = Store(storage, study_name)
     if attrs or store.trials():
-        check_same(study_name, header_of(study_name, attrs), header, is_measured=any(map(is_alive, store.trials())))
+        old = header_of(study_name, attrs, store.study.directions)
+        check_same(study_name, old, header, is_measured=any(map(is_alive, store.trials())))
+        store.kept()  # what cannot be read is told before anything is fitted
         return store, False
-    if store.study.directions != [StudyDirection.MAXIMIZE]:
-        raise StorageError(
-            f"study_name={study_name!r} is an empty study that goes another way "
-            f"({', '.join(d.name.lower() for d in store.study.directions)}); scores are maximised. "
-            "Choose another study_name."
-        )
+    check_directions(study_name, store.study.directions)
     # Whoever made it was killed before the first word.
     storage.set_study_user_attr(store.study_id, RECORD, header.encode())
     return Store(storage, study_name), False
@@ -89,9 +89,10 @@ def must_exist(storage: BaseStorage, study_name: str, parameter: str = "study_na
 def name_of(storage: BaseStorage, identity: str) -> str | None:
     """Return the name that a study of ours has now; None if it is not there."""
     for name in study_names(storage):
-        record = storage.get_study_user_attrs(storage.get_study_id_from_name(name)).get(RECORD)
-        if isinstance(record, Mapping) and record.get("id") == identity:
-            return name
+        with contextlib.suppress(*DAMAGE):  # of another study
+            record = storage.get_study_user_attrs(storage.get_study_id_from_name(name)).get(RECORD)
+            if isinstance(record, Mapping) and record.get("id") == identity:
+                return name
     return None
 
 

@@ -43,7 +43,7 @@ def at_work(search: str) -> Iterator[None]:
 
 def is_claim(other: Any) -> bool:
     """Whether something that a storage gave back reads as a claim; if not, it belongs to nobody."""
-    return isinstance(other, Mapping) and isinstance(other.get("pid"), int) and other["pid"] > 0
+    return isinstance(other, Mapping) and type(other.get("pid")) is int and other["pid"] > 0
 
 
 def is_here(other: Any) -> bool:
@@ -62,7 +62,7 @@ def is_dead(other: Any) -> bool:
     if not is_here(other):
         return False
     started = _started(other["pid"])
-    if other["pid"] == os.getpid() and other.get("started") == started and other.get("search") is not None:
+    if other["pid"] == os.getpid() and other.get("started") == started and isinstance(other.get("search"), str):
         return other["search"] not in _at_work
     return not _exists(other["pid"]) or (started is not None and started != other.get("started"))
 
@@ -81,7 +81,7 @@ def _host() -> str:
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no process has a number as large as that
         return False
     except OSError:  # there, and not ours
         return True

@@ -20,12 +20,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from optuna_search._compat import call_callbacks, no_experimental_warnings, quiet_optuna
-from optuna_search._dimensions import Dimension, Stored
+from optuna_search._dimensions import Dimension, Stored, example
 from optuna_search._space import AnySpace, Candidate, Pick, Space
+from optuna_search._tables import shortened
 from optuna_search.exceptions import SpaceError
 
 #: How often a sampler may propose what is known before an unseen candidate is looked for instead.
 MAX_REPEATS = 5
+#: A point gets no longer than this in a message.
+MAX_POINT = 200
 #: Up to this many cells are shuffled in memory.
 MAX_POOL = 1_000_000
 #: The same for a sampler that has a grid of its own.
@@ -151,6 +154,18 @@ class Sampling:
         """Have points tried first, but for those that were tried; what they leave open is drawn by the sampler."""
         self._first.extend(points)
 
+    def _check(self, point: Mapping[str, Any]) -> None:
+        """Refuse a point that is none of the space: the report of a fork, which has some, comes from a storage."""
+
+        def pick(name: str, dim: Dimension) -> Stored:
+            return dim.checked(point[name]) if name in point else example(dim)
+
+        try:
+            self._space.draw(pick)
+        except ValueError as error:
+            told, why = shortened(str(dict(point)), MAX_POINT), shortened(str(error), MAX_POINT)
+            raise SpaceError(f"{told} was to be tried first, and is no point of the space: {why}.") from error
+
     def _was_tried(self, point: Mapping[str, Stored]) -> bool:
         return any(point.items() <= other.items() for other in self._observed.values())
 
@@ -180,6 +195,7 @@ class Sampling:
             point = self._first.popleft()
             if self._was_tried(point):
                 continue
+            self._check(point)
             self._study.enqueue_trial(dict(point))
             drawn = self._ask(self._sampler)
             if self._is_new(drawn):

@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optuna_search._damage import DAMAGE, damaged, readable
+from optuna_search._tables import printable_text, shortened
+from optuna_search._tokens import plain
 from optuna_search.exceptions import StorageError
 
 if TYPE_CHECKING:  # workers read this module, and start without Optuna
@@ -39,6 +42,26 @@ ORIGIN = "optuna_search:origin"
 FORK = "optuna_search:fork"
 #: The part of that which says who fills the study.
 WRITER = "writer"
+#: What a study was measured on.
+PARTS = ("X", "y", "metadata", "splits", "scoring", "error_score", "objective", "estimator", "space")
+#: The kinds of what else is relied upon in the record of a study.
+_FORM: dict[tuple[str, ...], Any] = {
+    ("id",): str | None,
+    ("estimator",): str,
+    ("versions",): Mapping | None,
+    ("fingerprint",): Mapping,
+    ("fingerprint", "splits"): Mapping,
+    ("fingerprint", "splits", "folds"): int,
+    ("fingerprint", "error_score"): str,
+    ("fingerprint", "objective"): str,
+    ("fingerprint", "estimator"): Mapping,
+    ("fingerprint", "estimator", "class"): str,
+    ("fingerprint", "space"): Mapping,
+}
+#: No record of ours has as many dicts and lists inside of each other.
+MAX_DEPTH = 12
+#: Values that should not be there get no longer than this in a message.
+MAX_VALUES = 80
 #: Tracebacks are cut to their last characters: the end of one says what happened.
 MAX_TRACEBACK = 10_000
 
@@ -111,19 +134,25 @@ def encode(record: Record, value: float | None, claim: str | None = None) -> dic
     return encoded
 
 
-def decode(encoded: Any) -> Record:
+def decode(encoded: Any, what: str = "a trial") -> Record:
     """Return the record that was kept as JSON.
+
+    Parameters
+    ----------
+    what : str
+        Whose record it is.
 
     Raises
     ------
     StorageError
         If it was written by a newer version of this library, or is no record at all.
     """
-    check_schema(encoded, "a trial")
+    check_schema(encoded, what)
     try:
-        n_folds = len(encoded["fit_time"])
+        params, n_folds = {**encoded["params"]}, len(encoded["fit_time"])
+        # Texts of errors are shown in warnings, which pass on whatever steers a terminal.
         failures = {
-            place: Failure(f["type"], f["message"], f["traceback"])
+            place: Failure(*(printable_text(f[part]) for part in ("type", "message", "traceback")))
             for f in encoded.get("failures", [])
             for place in f["folds"]
         }
@@ -142,14 +171,78 @@ def decode(encoded: Any) -> Record:
             )
             for i in range(n_folds)
         )
-        return Record(dict(encoded["params"]), folds)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise StorageError(f"The record of a trial cannot be read ({type(error).__name__}: {error}).") from error
+        return Record(params, folds)
+    except DAMAGE as error:
+        raise damaged(f"The record of {what}", error) from error
 
 
 def counts(trial: FrozenTrial) -> bool:
     """Whether a trial counts: it came to its end, and we ran it."""
     return trial.state.is_finished() and RECORD in trial.user_attrs
+
+
+def check_study(encoded: Any, what: str) -> None:
+    """Refuse the record of a study that does not say what it was measured on.
+
+    Raises
+    ------
+    StorageError
+        With the part that is missing or of a wrong kind.
+    """
+    check_schema(encoded, what)
+    for path, kind in _FORM.items():
+        found: Any = encoded
+        for name in path:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        if not isinstance(found, kind) or isinstance(found, bool):
+            raise damaged(f"The record of {what}", TypeError(f"{'.'.join(path)} is {found!r:.80}"))
+    if missing := set(PARTS) - encoded["fingerprint"].keys():
+        raise damaged(f"The record of {what}", KeyError(min(missing)))
+    if not _is_within(encoded, MAX_DEPTH):
+        raise damaged(f"The record of {what}", RecursionError("there is always one more thing inside"))
+    with readable(f"The record of {what}"):
+        error_score = plain(encoded["fingerprint"]["error_score"])
+        math.isnan(0.0 if error_score == "raise" else error_score)
+        for train, test in encoded.get("fold_sizes", ()):
+            range(train, test)  # whole numbers
+
+
+def _is_within(value: Any, depth: int) -> bool:
+    """Whether no more than so many dicts and lists are inside of each other."""
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return not parts or (depth > 0 and all(_is_within(part, depth - 1) for part in parts))
+
+
+def check_end(trial: FrozenTrial) -> None:
+    """Refuse a trial that ended with another value than its record has.
+
+    Raises
+    ------
+    StorageError
+        With its number.
+    """
+    recorded = value_of(trial)
+    expected = {"COMPLETE": [recorded], "FAIL": None}.get(trial.state.name, trial.values)
+    if trial.values != expected or expected == [None]:
+        values = shortened(str(trial.values), MAX_VALUES)
+        raise damaged(f"Trial {trial.number}", ValueError(f"its value is {values}, its record has {recorded}"))
+
+
+def check_alike(records: Mapping[int, Record], header: Mapping[str, Any]) -> None:
+    """Refuse records, by the numbers of their trials, that are not all of one study.
+
+    Raises
+    ------
+    StorageError
+        With the first trial that has other folds or metrics.
+    """
+    n_folds = header["fingerprint"]["splits"]["folds"]
+    metrics: set[str] | None = None
+    for number, record in records.items():
+        scored = next((set(fold.test) for fold in record.run if fold.test), metrics)
+        metrics = scored if metrics is None else metrics
+        if len(record.folds) != n_folds or any(fold.test and set(fold.test) != metrics for fold in record.run):
+            raise damaged(f"The record of trial {number}", ValueError("its folds or metrics are not the study's"))
 
 
 def is_alive(trial: FrozenTrial) -> bool:
@@ -159,14 +252,22 @@ def is_alive(trial: FrozenTrial) -> bool:
 
 def value_of(trial: FrozenTrial) -> float | None:
     """Return the value that the record of a trial has, where its end is not written yet; None if it failed."""
-    return value_in(trial.user_attrs[RECORD])
+    return value_in(trial.user_attrs[RECORD], f"trial {trial.number}")
 
 
-def value_in(encoded: Any) -> float | None:
+def value_in(encoded: Any, what: str = "a trial") -> float | None:
     """Return the value of the trial that a record belongs to."""
-    check_schema(encoded, "a trial")
-    value = encoded.get("value")
-    return None if value is None else float(value)
+    check_schema(encoded, what)
+    with readable(f"The record of {what}"):
+        value = encoded["value"]
+        return None if value is None else float(value)
+
+
+def params_of(trial: FrozenTrial) -> Mapping[str, Any] | None:
+    """Return the parameters that the record of a trial has; None for one that has none, or none that can be read."""
+    record = trial.user_attrs.get(RECORD)
+    params = record.get("params") if isinstance(record, Mapping) else None
+    return params if isinstance(params, Mapping) else None
 
 
 def measured_here(trial: FrozenTrial) -> bool:
@@ -182,7 +283,12 @@ def origin(study_name: str, identity: Any, number: int) -> dict[str, Any]:
 def origin_of(trial: FrozenTrial) -> tuple[Any, Any] | None:
     """Return what tells a carried trial from all others; None for one that was measured in its own study."""
     found = trial.user_attrs.get(ORIGIN)
-    return (found.get("id") or found.get("study"), found.get("trial")) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        return None
+    with readable(f"The origin of trial {trial.number}"):
+        place = found.get("id") or found.get("study"), found.get("trial")
+        hash(place)
+        return place
 
 
 def origin_text(trial: FrozenTrial) -> str | None:

@@ -36,7 +36,10 @@ def take_in_spilled(store: Store) -> None:
     for path, end in spilled(store.storage, store.study_identity):
         trials, number, attrs = store.trials(), end.get("trial"), end.get("attrs")
         if isinstance(number, int) and 0 <= number < len(trials) and isinstance(attrs, Mapping):
-            _take_in(store, trials, trials[number], dict(attrs))
+            record = _record.decode(attrs.get(RECORD), str(path))  # what is damaged is not to get into the study
+            _record.check_alike({number: record}, store.header())
+            written = {name: attrs[name] for name in (FAILURE, RECORD) if name in attrs}
+            _take_in(store, trials, trials[number], written)
             with contextlib.suppress(OSError):
                 path.unlink()
 

@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna_search._callables import takes
 from optuna_search._dimensions import Choices, Dimension, Seen, Stored, dimension, example, is_same
 from optuna_search._names import name_complaint
-from optuna_search._tokens import code_token, token
+from optuna_search._tokens import code_token, plain, token
 from optuna_search.exceptions import SpaceError
 
 Pick: TypeAlias = Callable[[str, Dimension], Stored]
@@ -181,10 +181,10 @@ class Space:
 
         Raises
         ------
-        KeyError
+        KeyError, ValueError
             If it is not a point of this space.
         """
-        return self.draw(lambda name, _: point[name])
+        return self.draw(lambda name, dim: dim.checked(point[name]))
 
     def encode(self, point: Mapping[str, Any], *, strict: bool = True) -> dict[str, Stored]:
         """Return what Optuna stores for a complete or partial point.
@@ -276,10 +276,10 @@ class FunctionSpace:
 
         Raises
         ------
-        KeyError
+        KeyError, ValueError
             If the function asks for something else today.
         """
-        return self.draw(lambda name, _: point[name])
+        return self.draw(lambda name, dim: dim.checked(point[name]))
 
     def encode(self, point: Mapping[str, Any], *, strict: bool = True) -> dict[str, Stored]:
         """Return what Optuna stores for the points of the names that the function asks for.
@@ -352,6 +352,26 @@ class FunctionSpace:
 
 
 AnySpace: TypeAlias = "Space | FunctionSpace"
+
+
+def is_as_recorded(candidate: Candidate, recorded: Mapping[str, Any], space: AnySpace) -> bool:
+    """Whether a record has the parameters of its candidate: it may not bring in others, or values that no code gives.
+
+    A number may be a little off, as a quantile is; one that a function gives may be another each time. So may an
+    object, which is always that of the code.
+    """
+
+    def is_same_value(new: Any, old: Any) -> bool:
+        numbers = [plain(one) if isinstance(one, str) else one for one in (new, old)]
+        if all(type(number) in (int, float) for number in numbers):
+            return isinstance(space, FunctionSpace) or math.isclose(*numbers, rel_tol=1e-6, abs_tol=1e-9)
+        is_object = isinstance(old, str) and numbers[1] == old != token(old).text
+        return bool(new == old) or (isinstance(space, FunctionSpace) and is_object)
+
+    kept = candidate.kept
+    return recorded.keys() == kept.keys() and all(
+        kept[name] == one or is_same_value(kept[name], one) for name, one in recorded.items()
+    )
 
 
 class SpaceTrial:

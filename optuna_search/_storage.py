@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, get_storage
 
 from optuna_search._compat import backend_url, no_experimental_warnings, proxy_address
+from optuna_search._damage import damaged, innermost, is_damage
 from optuna_search._database import file_of_storage
 from optuna_search._journal import StudyJournal
 from optuna_search._sqlite import (
@@ -28,6 +29,7 @@ from optuna_search._sqlite import (
     opened_to_read,
     sqlite_url,
 )
+from optuna_search._tables import shortened
 from optuna_search._url import SecretURL, expand, mask, redact
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchError, StorageError
 
@@ -35,6 +37,8 @@ from optuna_search.exceptions import InvalidRequestError, OptunaSearchError, Sto
 JOURNALS = (".journal", ".study")
 #: How often opening is tried while others make the same tables.
 ATTEMPTS = 10
+#: What a driver has to say gets no longer than this in a message.
+MAX_REASON = 1000
 #: Seconds until a server that does not answer counts as unreachable.
 CONNECT_TIMEOUT = 8
 
@@ -85,7 +89,7 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
             f"storage={shown!r} needs a database driver that is not installed ({error}). {advice}."
         ) from error
     except Exception as error:
-        reason = redact(_reason(error), url)
+        reason = redact(_told(error), url)
         if "storage upgrade" in reason:
             reason = (
                 f"{reason.partition(' Please')[0]} Make a copy of it, and then bring it up to date: "
@@ -180,7 +184,7 @@ def in_plain_words(given: Any) -> Iterator[None]:
     except Exception as error:
         shown, url = _shown_and_url(given)
         # What a driver says may quote the URL, and is not to be shown as the cause.
-        raise StorageError(f"{shown}{redact(_reason(error), url)}") from None
+        raise StorageError(f"{shown}{redact(_told(error), url)}") from None
 
 
 def place_of(storage: BaseStorage) -> str:
@@ -275,9 +279,13 @@ def without_password(storage: BaseStorage) -> Any:
     return SecretURL(str(url), secret=False) if hides else storage
 
 
+def _told(error: Exception) -> str:
+    """Return in one line what went wrong."""
+    return str(damaged("what is kept there", error)) if is_damage(error) else _reason(error)
+
+
 def _reason(error: BaseException) -> str:
     """Return the innermost cause in one line."""
-    while (inner := error.__cause__ or getattr(error, "orig", None)) is not None and inner is not error:
-        error = inner
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    cause = innermost(error)
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return shortened(lines[0], MAX_REASON) if lines else type(cause).__name__

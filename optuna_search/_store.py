@@ -24,13 +24,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _owner, _record
 from optuna_search._compat import storage_id, trial_number
+from optuna_search._damage import damaged, readable
 from optuna_search._guard import Guard
 from optuna_search._header import header_of
 from optuna_search._kept import Kept, candidate_of, kept_of
 from optuna_search._record import ABANDONED, CLAIM, FAILURE, LOST, RECORD, RETIRED, WORKER, Record
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._spill import spill
-from optuna_search._tokens import plain, token
+from optuna_search._tokens import plain
 from optuna_search._trouble import persistently
 from optuna_search.exceptions import StorageError
 
@@ -42,11 +43,12 @@ class Store:
 
     def __init__(self, storage: BaseStorage, study_name: str) -> None:
         self.storage = storage
-        self.study = optuna.Study(study_name=study_name, storage=storage)
         self.study_id = storage.get_study_id_from_name(study_name)
         self.study_name = study_name
-        #: What is kept of the study itself, as it is in the storage.
-        self.study_record = record = storage.get_study_user_attrs(self.study_id).get(RECORD)
+        with readable(f"study {study_name!r}"):
+            self.study = optuna.Study(study_name=study_name, storage=storage)
+            #: What is kept of the study itself, as it is in the storage.
+            self.study_record = record = storage.get_study_user_attrs(self.study_id).get(RECORD)
         #: What the study is known by, whatever its name and its id in the storage; None for one of another tool.
         self.study_identity = _record.identity_in(record)
         #: What tells this use of the study from all others, of this process too.
@@ -61,7 +63,7 @@ class Store:
         #: What is known of the study without asking: the trials at the last look, and those that we have ended since.
         self._seen: Sequence[FrozenTrial] = ()
         self._ended: dict[int, FrozenTrial] = {}
-        self._guard = Guard(storage, self.study_id, self.study_identity)
+        self._guard = Guard(storage, self.study_id, study_name, self.study_identity)
         #: Whether the storage has failed for good: it is not waited for a second time.
         self._is_lost = False
 
@@ -69,8 +71,9 @@ class Store:
 
     def arrive(self) -> None:
         """Write that a search is at work on the study, also between two trials; from now on it must stay there."""
-        if self.storage.get_study_system_attrs(self.study_id).get(RETIRED):  # by a deletion that was killed
-            self.storage.set_study_system_attr(self.study_id, RETIRED, False)
+        with self._guard.unless_it_is_gone():
+            if self.storage.get_study_system_attrs(self.study_id).get(RETIRED):  # by a deletion that was killed
+                self.storage.set_study_system_attr(self.study_id, RETIRED, False)
         self._guard.is_on = True
         self._persist(self.stay)
 
@@ -138,7 +141,11 @@ class Store:
             same = (t for t in self._read() if t.user_attrs == trial.user_attrs and t.params == trial.params)
             return next(map(storage_id, same), None)
 
-        self._persist(lambda: self.storage.create_new_trial(self.study_id, template_trial=trial), found)
+        def write() -> int:
+            with self._guard.unless_it_is_gone():
+                return self.storage.create_new_trial(self.study_id, template_trial=trial)
+
+        self._persist(write, found)
 
     def renew(self, trial_id: int, times: int) -> None:
         """Write that the owner of a trial in the air still lives, for the so-and-so-many-th time."""
@@ -188,8 +195,8 @@ class Store:
     def params_of(self, kept: Kept, space: AnySpace | None) -> dict[str, Any]:
         """Return what the estimator got; without a space, objects are their tokens.
 
-        The record has the last word on numbers, texts and the like: a function may give others each time that it
-        is called. An object is the one that the space gives today.
+        The record has the last word on numbers: a function may give others each time that it is called. Everything
+        else is what the space gives today.
         """
         if kept.trial.number in self.ours:
             return self.ours[kept.trial.number].params
@@ -197,10 +204,9 @@ class Store:
 
         def value(name: str, recorded: Any) -> Any:
             data = plain(recorded) if isinstance(recorded, str) else recorded
-            is_object = isinstance(recorded, str) and token(data).text != recorded
-            if given is not None and name in given.params and (is_object or given.kept[name] == recorded):
-                return given.params[name]
-            return data
+            if given is None or (type(data) in (int, float) and given.kept[name] != recorded):
+                return data
+            return given.params[name]
 
         return {name: value(name, recorded) for name, recorded in kept.record.params.items()}
 
@@ -238,11 +244,18 @@ class Store:
 
     def _read(self) -> list[FrozenTrial]:
         with self._guard.unless_it_is_gone():
-            return self.storage.get_all_trials(self.study_id, deepcopy=False)
+            trials = self.storage.get_all_trials(self.study_id, deepcopy=False)
+        for number, trial in enumerate(trials):
+            if trial.number != number or not isinstance(trial.user_attrs, dict):
+                odd = ValueError(f"something else is in the place of trial {number}")
+                raise damaged(f"study {self.study_name!r}", odd)
+        return trials
 
     def kept(self) -> list[Kept]:
         """Return every finished trial that counts, in trial order."""
-        return kept_of(self.trials())
+        kept = kept_of(self.trials())
+        _record.check_alike({k.trial.number: k.record for k in kept}, self.header())
+        return kept
 
     def what_is_kept(self) -> str:
         """Return in one sentence what there is when a search did not come to its end."""
@@ -260,8 +273,12 @@ class Store:
 
     def header(self) -> dict[str, Any]:
         """Return what is kept of the study itself."""
-        attrs = self._persist(lambda: self.storage.get_study_user_attrs(self.study_id))
-        return header_of(self.study.study_name, attrs)
+
+        def read() -> Mapping[str, Any]:
+            with self._guard.unless_it_is_gone():
+                return self.storage.get_study_user_attrs(self.study_id)
+
+        return header_of(self.study_name, self._persist(read), self.study.directions)
 
     # --- when the storage has failed ---
 

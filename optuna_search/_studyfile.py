@@ -150,12 +150,15 @@ def _check_tables(path: Path) -> None:
         damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         page_size = db.execute("PRAGMA page_size").fetchone()[0]
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        others = [kind for (kind,) in db.execute("SELECT type FROM sqlite_master WHERE type IN ('view', 'trigger')")]
     if damage != "ok":
         raise StorageError(f"it is damaged ({' '.join(damage.split())}).")
     if path.stat().st_size % page_size:  # SQLite takes what is missing of the last page for zeros
         raise StorageError("it is damaged (the end is missing).")
     if not {"studies", "trials"} <= tables:
         raise StorageError("it is a database, and no study file.")
+    if others:  # which Optuna never makes, and which run something when they are read or written
+        raise StorageError(f"it has a {others[0]}, which no study file has.")
 
 
 def _check_journal(path: Path) -> None:

@@ -51,7 +51,18 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def printable(text: str) -> str:
     """Return a text without characters that would steer a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+
+
+def printable_text(text: str) -> str:
+    r"""Return a text without characters that would steer a terminal, its lines and tabs as they are.
+
+    Examples
+    --------
+    >>> printable_text("one\tline\n\x1b[31mred\n")
+    'one\tline\n?[31mred\n'
+    """
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
 def printable_lines(text: str) -> str:

@@ -90,7 +90,7 @@ def plain(text: str) -> Any:
     """
     if text in ("nan", "inf", "-inf"):
         return float(text)
-    if _is_word(text):
+    if _is_word(text) or len(text) > MAX_LENGTH:  # a longer one stands in no record of ours
         return text
     try:
         # Literals only: nothing is called or looked up, but for the two numbers that have no literal.

@@ -12,6 +12,7 @@ import optuna
 from optuna_search._compat import call_callbacks, storage_of
 from optuna_search._record import Record
 from optuna_search._results import Verdict
+from optuna_search._tables import printable
 
 __all__: list[str] = []
 
@@ -104,7 +105,8 @@ class Progress:
             self._bar.set_description_str(self._state, refresh=False)
             self._bar.update(counts)
         elif self._has_begun and self._verbose > 1:
-            print(self._line(number, verdict, record), file=sys.stderr)
+            # What a model says of its failure may hold anything.
+            print(printable(self._line(number, verdict, record)), file=sys.stderr)
 
     def _line(self, number: int, verdict: Verdict, record: Record) -> str:
         outcome = f"failed: {verdict.failure}" if verdict.value is None else f"score {verdict.value:.6g}"

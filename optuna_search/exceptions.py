@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optuna_search._compat import InvalidParameterError
+from optuna_search._tables import printable_lines
 
 __all__ = [
     "ExposedStorageWarning",
@@ -44,7 +45,13 @@ __all__ = [
 
 
 class OptunaSearchError(Exception):
-    """Base class of every error that this library raises on its own account."""
+    """Base class of every error that this library raises on its own account.
+
+    Whatever a message quotes, what somebody wrote into a storage for instance, it does not steer a terminal.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable_lines(message))
 
 
 class InvalidRequestError(OptunaSearchError, InvalidParameterError):
@@ -115,7 +122,10 @@ class StorageError(OptunaSearchError, RuntimeError):
 
 
 class OptunaSearchWarning(UserWarning):
-    """Base class of every warning that this library gives on its own account."""
+    """Base class of every warning that this library gives on its own account; none steers a terminal."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable_lines(message))
 
 
 class VersionWarning(OptunaSearchWarning):

@@ -16,11 +16,13 @@ from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner
+from optuna.samplers import CmaEsSampler
 from optuna.storages import BaseStorage
 
 from optuna_search import _copying, _exports, _salvage, _samplers, _studyfile
 from optuna_search._compare import Comparison, compare
 from optuna_search._compat import quiet_optuna
+from optuna_search._damage import readable
 from optuna_search._database import rename_in_place, study_names
 from optuna_search._header import header_of
 from optuna_search._kept import kept_of
@@ -28,11 +30,12 @@ from optuna_search._lease import owners, release_the_dead, send_away
 from optuna_search._listing import StudyEntry, StudyList, list_of
 from optuna_search._names import name_complaint
 from optuna_search._opening import must_exist, name_of
-from optuna_search._record import RECORD
+from optuna_search._record import RECORD, check_alike
 from optuna_search._salvage import Salvage
 from optuna_search._serving import serve
 from optuna_search._storage import JOURNALS, in_plain_words, open_storage, upgrade
 from optuna_search._store import Store
+from optuna_search._tables import shortened
 from optuna_search.exceptions import InvalidRequestError, StorageError
 
 __all__ = [
@@ -56,6 +59,12 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+#: Names are told in so many characters, and so many of them.
+MAX_NAME, MAX_LISTED = 200, 20
+#: Whoever is at work on a study is told in so many characters.
+MAX_OWNERS = 200
 
 
 # --- looking --------------------------------------------------------------------------------------------------------
@@ -110,7 +119,8 @@ def load_study(study_name: str, storage: Any, *, sampler: Any = None, pruner: Ba
         Where it is kept.
     sampler : str or optuna.samplers.BaseSampler, default=None
         What the study samples with if it is optimised by hand: an Optuna sampler, or the name of one as in
-        `OptunaSearchCV`; None for Optuna's own choice.
+        `OptunaSearchCV`; None for Optuna's own choice. Not CMA-ES: Optuna's sampler unpickles what it finds in the
+        study, so whoever can write to the storage could have anything run.
     pruner : optuna.pruners.BasePruner, default=None
         The same for pruning.
 
@@ -141,6 +151,11 @@ def load_study(study_name: str, storage: Any, *, sampler: Any = None, pruner: Ba
         _samplers.check(sampler),
         _pruner_complaint(pruner),
     ]
+    if (isinstance(sampler, str) and sampler == "cmaes") or isinstance(sampler, CmaEsSampler):
+        complaints.append(
+            f"sampler={sampler!r} unpickles what it finds in a study, and so would run whatever somebody put there; "
+            "OptunaSearchCV(sampler='cmaes') keeps all of that in memory."
+        )
     if isinstance(sampler, str) and sampler == "grid":
         complaints.append("sampler='grid' is an order of trials in a search, and no sampler of Optuna's.")
     _refuse(complaints)
@@ -361,7 +376,11 @@ def export_study(study_name: str, path: str | os.PathLike[str], storage: Any) ->
         return
     with in_plain_words(storage):
         original = _copying.snapshot(source, study_name)
-    with _studyfile.new_file(place, replace=False) as beside, _studyfile.opened_to_write(beside) as target:
+    with (
+        _studyfile.new_file(place, replace=False) as beside,
+        _studyfile.opened_to_write(beside) as target,
+        readable(f"study {study_name!r}"),
+    ):
         _copying.write(original, target, study_name)
 
 
@@ -417,8 +436,10 @@ def import_study(path: str | os.PathLike[str], storage: Any, *, study_name: str 
             raise StorageError(
                 f"the study {own_name!r} in it is cut off, or optuna_search did not make it; copy_study copies any."
             )
-        header_of(own_name, original.user_attrs)
-        kept_of(original.trials)
+        header = header_of(own_name, original.user_attrs, original.directions)
+        check_alike({kept.trial.number: kept.record for kept in kept_of(original.trials)}, header)
+        if study_name is None and (complaint := name_complaint("its name", own_name)):
+            raise StorageError(f"{complaint} Give another one, as study_name.")
     name = own_name if study_name is None else study_name
     target = open_storage(storage)
     with in_plain_words(storage):
@@ -433,7 +454,9 @@ def _the_one(names: list[str], wanted: str | None) -> str:
         return str(wanted)
     if not names:
         raise StorageError("there is no study in it.")
-    raise StorageError(f"there are {len(names)} studies in it; say by study_name which: {', '.join(map(repr, names))}.")
+    listed = ", ".join(repr(shortened(name, MAX_NAME)) for name in names[:MAX_LISTED])
+    more = ", …" if len(names) > MAX_LISTED else ""
+    raise StorageError(f"there are {len(names)} studies in it; say by study_name which: {listed}{more}.")
 
 
 def _distinct(original: _copying.Snapshot, target: BaseStorage, name: str) -> _copying.Snapshot:
@@ -573,7 +596,8 @@ def _check_ours(study_name: str, store: Store) -> None:
 def _check_idle(study_name: str, store: Store) -> None:
     system_attrs = store.storage.get_study_system_attrs(store.study_id)
     if at_work := owners(store.trials(), store.study.user_attrs, system_attrs):
+        by_whom = shortened(", ".join(at_work), MAX_OWNERS)
         raise StorageError(
-            f"study_name={study_name!r} is being worked on by {', '.join(at_work)}. Wait until the search has ended, "
+            f"study_name={study_name!r} is being worked on by {by_whom}. Wait until the search has ended, "
             "or stop it; with force it is done all the same, and what is being fitted now may be lost."
         )

@@ -427,7 +427,10 @@ class TestFilesThatAreNone:
                 ('"schema": 1', '"schema": 99'),
                 r"The record of .* has schema 99; this version of optuna_search reads up",
             ),
-            (('"fit_time"', '"fit_tome"'), r"The record of a trial cannot be read \(KeyError"),
+            (
+                ('"fit_time"', '"fit_tome"'),
+                r"The record of trial \d+ cannot be read: it is damaged, or was changed by .* \(KeyError",
+            ),
         ],
         ids=["newer", "damaged"],
     )

@@ -549,7 +549,7 @@ def newer(text):
 
 @pytest.mark.parametrize(
     ("where", "what"),
-    [("study_user_attributes", "study 's'"), ("trial_user_attributes", "a trial")],
+    [("study_user_attributes", "study 's'"), ("trial_user_attributes", "trial 0")],
     ids=["study", "trial"],
 )
 def test_a_record_of_a_newer_version_is_refused_and_left_alone(where, what, tmp_path):
@@ -570,7 +570,7 @@ def test_a_record_of_a_newer_version_is_refused_and_left_alone(where, what, tmp_
 def test_a_record_that_is_none_is_a_clear_error(record, tmp_path):
     search(storage=tmp_path / "s.db", study_name="s").fit(X, Y)
     spoil(tmp_path / "s.db", "trial_user_attributes", lambda text: record)
-    with pytest.raises(StorageError, match=r"The record of a trial is none of ours: "):
+    with pytest.raises(StorageError, match=r"The record of trial 0 is none of ours: "):
         OptunaSearchCV.from_study("s", tmp_path / "s.db", KnownScore(), SPACE)
 
 
@@ -582,7 +582,9 @@ def test_a_record_that_lost_a_part_is_a_clear_error(lost, tmp_path):
         return json.dumps({name: part for name, part in json.loads(text).items() if name != lost})
 
     spoil(tmp_path / "s.db", "trial_user_attributes", lose)
-    with pytest.raises(StorageError, match=rf"The record of a trial cannot be read \(KeyError: '{lost}'\)"):
+    with pytest.raises(
+        StorageError, match=rf"The record of trial 0 cannot be read: it is damaged, or was .* \(KeyError: '{lost}'\)"
+    ):
         OptunaSearchCV.from_study("s", tmp_path / "s.db", KnownScore(), SPACE)
 
 
@@ -622,7 +624,7 @@ def test_an_empty_study_of_that_name_is_adopted(tmp_path):
 def test_an_empty_study_that_goes_another_way_is_refused(directions, tmp_path):
     url = f"sqlite:///{tmp_path / 's.db'}"
     optuna.create_study(study_name="theirs", storage=url, directions=directions)
-    with pytest.raises(StorageError, match=r"study_name='theirs' is an empty study that goes another way \(m"):
+    with pytest.raises(StorageError, match=r"study_name='theirs' is a study that goes another way \(m"):
         search(storage=url, study_name="theirs").fit(X, Y)
     assert optuna.load_study(study_name="theirs", storage=url).trials == []
 
