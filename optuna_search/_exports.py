@@ -21,8 +21,11 @@ from optuna_search._store import Store
 from optuna_search._tables import pandas
 from optuna_search._tokens import plain
 
-#: A spreadsheet takes a cell that begins so for something to run.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: A spreadsheet takes a cell that begins so for something to run, some after blanks; the last four are those of
+#: East Asian keyboards.
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+#: These begin another cell in some of them.
+BLANKS = ("\t", "\r", "\n")
 
 Row = dict[str, Any]
 
@@ -109,7 +112,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 def _cell(value: Any) -> Any:
     value = _flat(value)
-    if isinstance(value, str) and value.startswith(FORMULA):
+    if isinstance(value, str) and (value.startswith(BLANKS) or value.lstrip().startswith(FORMULA)):
         return f"'{value}"
     return None if isinstance(value, float) and math.isnan(value) else value
 
