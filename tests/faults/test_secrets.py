@@ -25,14 +25,17 @@ from estimators import KnownScore
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalRedisBackend
 from sklearn.base import clone
+from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr
 from test_storage import search
 
-from optuna_search import OptunaSearchCV
-from optuna_search.exceptions import InvalidRequestError, StorageError
+from optuna_search import OptunaSearchCV, studies
+from optuna_search.__main__ import main
+from optuna_search._trouble import persistently
+from optuna_search.exceptions import InvalidRequestError, OptunaSearchError, StorageError
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
@@ -115,6 +118,8 @@ def texts_of(model):
     yield from (repr(model), str(model), f"{model}", f"{model!r}")
     yield from (estimator_html_repr(model), model._repr_html_())
     yield from (str(params), pprint.pformat(params), repr(vars(model)), str(vars(model)), pprint.pformat(vars(model)))
+    shallow = model.get_params(deep=False)
+    yield from (str(shallow), pprint.pformat(shallow), json.dumps(shallow, default=repr))
     yield repr(clone(model))
     yield repr(copy.deepcopy(model))
     yield repr(copy.copy(model))
@@ -204,6 +209,9 @@ class TestWrittenOut:
             Pipeline([("scale", StandardScaler()), ("search", made)]),
             GridSearchCV(made, {"n_trials": [1, 2]}),
             OptunaSearchCV(made, {"n_trials": [1, 2]}),
+            VotingClassifier([("one", made), ("other", Pipeline([("search", made)]))]),
+            StackingClassifier([("one", made)], final_estimator=made),
+            Pipeline([("search", GridSearchCV(VotingClassifier([("one", made)]), {"one__n_trials": [1, 2]}))]),
         ):
             assert_silent(*texts_of(outer))
             assert_silent(*files_of(outer, tmp_path))
@@ -311,6 +319,19 @@ class TestStorageObjects:
         assert_silent(*texts_of_error(raised.value))
 
 
+@pytest.mark.usefixtures("no_server")
+def test_a_server_that_goes_away_later_tells_it_not():
+    storage, password = unconnected(url_with("")), "".join(HALVES)
+
+    def fail():
+        inner = Exception(f"connection to {url_with('')} failed: password={password}")
+        raise sqlalchemy.exc.OperationalError(f"no route, {password}", {"password": password}, inner)
+
+    with pytest.raises(StorageError, match=r"me:\*\*\*@127\.0\.0\.1:1/db': it does not answer, waited 0 s") as raised:
+        persistently(storage, fail, patience=0)
+    assert_silent(*texts_of_error(raised.value))
+
+
 # --- a server that is not there ---------------------------------------------------------------------------------------
 
 
@@ -393,6 +414,29 @@ class TestVariables:
         assert len(copied.study_.trials) == 2
         assert copied.storage == "sqlite:///${PLACE}/s.db"
 
+    @pytest.mark.parametrize("how", ["by the environment", "by the option"])
+    def test_the_command_reads_one_when_connecting(self, how, tmp_path, monkeypatch, capsys):
+        url = "sqlite:///${PLACE}/s.db"
+        monkeypatch.setenv("OPTUNA_SEARCH_STORAGE", url if how == "by the environment" else "nowhere.db")
+        words = [] if how == "by the environment" else ["--storage", url]
+        monkeypatch.delenv("PLACE", raising=False)
+        assert main([*words, "list", "--json"]) == 1
+        told = json.loads(capsys.readouterr().err)["error"]
+        assert told == f"storage={url!r} asks for the environment variable PLACE, which is not set."
+        monkeypatch.setenv("PLACE", str(tmp_path))
+        search(GRID, storage=url, study_name="s", n_trials=2).fit(X, Y)
+        assert main([*words, "list", "--json"]) == 0
+        assert [study["name"] for study in json.loads(capsys.readouterr().out)] == ["s"]
+
+    @pytest.mark.parametrize("as_json", [False, True], ids=["text", "JSON"])
+    def test_the_command_never_shows_its_value(self, as_json, monkeypatch, capsys):
+        monkeypatch.setenv("SECRET_OF_MINE", "".join(HALVES))
+        monkeypatch.setenv("OPTUNA_SEARCH_STORAGE", self.URL)
+        for words in (["list"], ["copy", "a", "b"], ["run", "nowhere.py:f", "--workers", "1"]):
+            assert main([*words, *["--json"] * as_json]) == 1
+        shown = capsys.readouterr()
+        assert_silent(shown.out, shown.err)
+
 
 # --- a real server ----------------------------------------------------------------------------------------------------
 
@@ -424,7 +468,9 @@ class TestServer:
         monkeypatch.setenv("SECRET_OF_MINE", password)
         return postgres_url.replace(password, "${SECRET_OF_MINE}")
 
-    def test_nothing_that_a_search_says_or_leaves_shows_it(self, postgres_url, password, caplog, tmp_path):
+    @pytest.fixture
+    def said(self, caplog):
+        """Every word that is logged, at whatever level, and warned of."""
         for name in (
             "",
             "optuna",
@@ -437,24 +483,72 @@ class TestServer:
         ):
             caplog.set_level(logging.DEBUG, name)
         logging.getLogger("optuna").addHandler(caplog.handler)
-        try:
-            with warnings.catch_warnings(record=True) as said:
-                warnings.simplefilter("always")
-                fitted = search(GRID, storage=postgres_url, study_name="s", n_trials=2).fit(X, Y)
-                for again in (fitted, clone(fitted), copy.deepcopy(fitted)):
-                    again.fit(X, Y)
-        finally:
-            logging.getLogger("optuna").removeHandler(caplog.handler)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            yield lambda: [caplog.text, *(str(vars(record)) for record in caplog.records), *map(str, warned)]
+        logging.getLogger("optuna").removeHandler(caplog.handler)
+
+    def test_nothing_that_a_search_says_or_leaves_shows_it(self, postgres_url, password, said, tmp_path):
+        fitted = search(GRID, storage=postgres_url, study_name="s", n_trials=2).fit(X, Y)
+        for again in (fitted, clone(fitted), copy.deepcopy(fitted)):
+            again.fit(X, Y)
         secrets = (password,)
-        assert caplog.records
-        assert_silent(caplog.text, *(str(vars(record)) for record in caplog.records), secrets=secrets)
-        assert_silent(*(str(one) for one in said), secrets=secrets)
+        assert len(said()) > 10
+        assert_silent(*said(), secrets=secrets)
         assert_silent(*texts_of(fitted), *files_of(fitted, tmp_path), secrets=secrets)
         assert_silent(repr(fitted.top_n_), repr(fitted.cv_results_), repr(fitted.best_trial_), secrets=secrets)
         engine = sqlalchemy.create_engine(postgres_url, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
             for table in sqlalchemy.inspect(engine).get_table_names():
                 assert_silent(str(connection.exec_driver_sql(f'SELECT * FROM "{table}"').all()), secrets=secrets)
+
+    def test_a_whole_life_of_studies_tells_it_nowhere(self, postgres_url, password, said, tmp_path, capfd):
+        fitted = search(GRID, storage=postgres_url, study_name="s", n_trials=2, verbose=2).fit(X, Y)
+        wider = fitted.fork({"x": [1, 2, 3]}, study_name="wider").fit(X, Y)
+        read = OptunaSearchCV.from_study("wider", postgres_url, KnownScore())
+        texts = [repr(wider.fork_report_), wider.fork_report_._repr_html_(), *texts_of(wider), *texts_of(read)]
+        studies.copy_study("s", "copied", postgres_url)
+        studies.rename_study("copied", "renamed", postgres_url)
+        studies.rename_study("renamed", "moved", postgres_url, new_storage=tmp_path / "moved.journal")
+        for end in (".csv", ".json", ".study", ".db"):
+            studies.export_study("s", tmp_path / f"s{end}", postgres_url)
+        studies.import_study(tmp_path / "s.study", postgres_url, study_name="imported")
+        listed = studies.list_studies(postgres_url)
+        texts += [repr(listed), listed._repr_html_(), repr(studies.compare("s", "wider", storage=postgres_url))]
+        for words in (["list", "--json"], ["show", "s"], ["top", "wider", "--json"], ["compare", "s", "wider"]):
+            assert main(["--storage", postgres_url, *words]) == 0
+        studies.delete_study("imported", postgres_url)
+        texts += [text for call in self.mistakes(fitted, postgres_url, tmp_path) for text in self.told(call)]
+        assert_silent(*texts, *said(), *capfd.readouterr(), secrets=(password,))
+        assert_silent(*(path.read_bytes() for path in tmp_path.iterdir() if path.is_file()), secrets=(password,))
+        assert_silent(*files_of(wider, tmp_path), *files_of(clone(read), tmp_path), secrets=(password,))
+
+    @staticmethod
+    def mistakes(fitted, url, folder):
+        """Whatever a user may get wrong with a study in this storage."""
+        with sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).begin() as connection:
+            connection.exec_driver_sql("UPDATE trial_user_attributes SET value_json = '{}' WHERE trial_id = 1")
+        return [
+            lambda: fitted.fit(X, Y),  # whose record is damaged now
+            lambda: clone(fitted).set_params(cv=3).fit(X, Y),
+            lambda: OptunaSearchCV.from_study("nosuch", url, KnownScore()),
+            lambda: OptunaSearchCV.from_study("wider", url, KnownScore(), {"x": [7]}),
+            lambda: fitted.fork({"nosuch": [1]}, study_name="third").fit(X, Y),
+            lambda: fitted.fork({"x": [1]}, study_name="s").fit(X, Y),
+            lambda: studies.copy_study("wider", "s", url),
+            lambda: studies.rename_study("wider", "s", url),
+            lambda: studies.delete_study("nosuch", url),
+            lambda: studies.export_study("s", folder / "s.study", url),
+            lambda: studies.import_study(folder / "s.study", url, study_name="wider"),
+            lambda: studies.compare("s", "nosuch", storage=url),
+            lambda: search(GRID, storage=url, n_trials=0, sampler="nosuch").fit(X, Y),
+        ]
+
+    @staticmethod
+    def told(call):
+        with pytest.raises(OptunaSearchError) as raised:
+            call()
+        return texts_of_error(raised.value)
 
     def test_a_fitted_pickle_answers_and_its_study_asks_for_the_password(self, postgres_url, password):
         fitted = search(GRID, storage=postgres_url, n_trials=2).fit(X, Y)
