@@ -222,10 +222,11 @@ def check_end(trial: FrozenTrial) -> None:
         With its number.
     """
     recorded = value_of(trial)
-    expected = {"COMPLETE": [recorded], "FAIL": None}.get(trial.state.name, trial.values)
-    if trial.values != expected or expected == [None]:
-        values = shortened(str(trial.values), MAX_VALUES)
-        raise damaged(f"Trial {trial.number}", ValueError(f"its value is {values}, its record has {recorded}"))
+    with readable(f"Trial {trial.number}"):
+        values = None if trial.values is None else list(trial.values)  # a proxy has a list of its own kind
+        expected = {"COMPLETE": [recorded], "FAIL": None}.get(trial.state.name, values)
+        if values != expected or expected == [None]:
+            raise ValueError(f"its value is {shortened(str(values), MAX_VALUES)}, its record has {recorded}")
 
 
 def check_alike(records: Mapping[int, Record], header: Mapping[str, Any]) -> None:
