@@ -233,8 +233,13 @@ class Engine:
     def _next_task(self, workers: Workers) -> Task | None:
         if self._stopped or self._out_of_time():
             return None
-        flight = next((f for f in self._flights.values() if f.waiting), None) or self._take_off()
+        # To take off is to hear the news, by which a trial that has waited for another one may have begun.
+        flight = self._waiting() or self._take_off() or self._waiting()
         return None if flight is None else self._task(flight, workers)
+
+    def _waiting(self) -> Flight | None:
+        """Return the oldest trial in the air with a fold that waits for a worker."""
+        return next((flight for flight in self._flights.values() if flight.waiting), None)
 
     def _task(self, flight: Flight, workers: Workers) -> Task:
         size = self._bundle(workers)

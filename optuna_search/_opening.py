@@ -50,9 +50,9 @@ def _create_or_continue(storage: BaseStorage, study_name: str, header: Header) -
     except DuplicatedStudyError:
         with readable(f"study {study_name!r}"):  # of which there may be pieces without a name
             store = Store(storage, study_name)
-    attrs = _first_word(store)
+    attrs, has_trials = _first_word(store)
     store = Store(storage, study_name)
-    if attrs or store.trials():
+    if attrs or has_trials:
         old = header_of(study_name, attrs, store.study.directions)
         check_same(study_name, old, header, is_measured=any(map(is_alive, store.trials())))
         store.kept()  # what cannot be read is told before anything is fitted
@@ -63,13 +63,15 @@ def _create_or_continue(storage: BaseStorage, study_name: str, header: Header) -
     return Store(storage, study_name), False
 
 
-def _first_word(store: Store) -> Mapping[str, Any]:
-    """Return the attributes of a study; whoever is about to make it has a moment to write the first of them."""
+def _first_word(store: Store) -> tuple[Mapping[str, Any], bool]:
+    """Return the attributes of a study, and whether it has trials; whoever makes it has a moment to write the first."""
     patience = time.monotonic() + FIRST_WORD_SECONDS
     while True:
+        # In this order: a study of ours that has trials has had its first attribute before them.
+        has_trials = bool(store.trials())
         attrs = store.storage.get_study_user_attrs(store.study_id)
-        if attrs or store.trials() or time.monotonic() > patience:
-            return attrs
+        if attrs or has_trials or time.monotonic() > patience:
+            return attrs, has_trials
         time.sleep(0.02)
 
 

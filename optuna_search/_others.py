@@ -35,7 +35,7 @@ class Others:
         for trial in gone:
             self._store.give_up(trial)
         for trial in doubles:
-            self._store.release(storage_id(trial), "claimed twice, because an answer of the storage was lost")
+            self._store.fail(storage_id(trial), "claimed twice, because an answer of the storage was lost")
         if gone or doubles:
             trials = self._store.trials()
         fresh = [t for t in self._fresh(trials) if t.number not in self.running or not _is_in_the_air(t)]

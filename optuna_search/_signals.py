@@ -16,6 +16,8 @@ from typing import Any
 
 #: Whether SIGTERM has a handler of ours.
 _is_watched = False
+#: The signals that were held back when a fork began.
+_mask: set[Any] | None = None
 
 
 class _Terminated(BaseException):
@@ -90,6 +92,20 @@ def came_by_signal(error: BaseException) -> bool:
     return not handlers.isdisjoint(frames)
 
 
+def _hold_sigterm() -> None:
+    """Hold SIGTERM back while this process forks: in the fork it must not find a handler of ours."""
+    global _mask
+    if _is_watched:
+        _mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _let_sigterm_through() -> None:
+    global _mask
+    if _mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _mask)
+        _mask = None
+
+
 def _leave_forks_alone() -> None:
     """Let SIGTERM end a fork of this process as it ends any other.
 
@@ -100,10 +116,11 @@ def _leave_forks_alone() -> None:
     if _is_watched:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _is_watched = False
+    _let_sigterm_through()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no forks
-    os.register_at_fork(after_in_child=_leave_forks_alone)
+    os.register_at_fork(before=_hold_sigterm, after_in_parent=_let_sigterm_through, after_in_child=_leave_forks_alone)
 
 
 def _in_main_thread() -> bool:

@@ -211,17 +211,22 @@ class Store:
         return {name: value(name, recorded) for name, recorded in kept.record.params.items()}
 
     def release(self, trial_id: int, reason: str) -> None:
-        """Give up a trial that did not come to its end: it has no record and does not count."""
+        """Give up a trial of ours that did not come to its end: it has no record and does not count."""
         self.claims.pop(trial_id, None)
+        # Whatever the reason is, it comes before what a storage, or a study that is gone, has to say.
+        with contextlib.suppress(StorageError):
+            self.fail(trial_id, reason)
+
+    def fail(self, trial_id: int, reason: str) -> None:
+        """Write that a trial did not come to its end."""
 
         def write() -> None:
             with self._guard.unless_it_is_gone():
                 self.storage.set_trial_user_attr(trial_id, FAILURE, reason)
                 self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
 
-        # Two drivers may find the same dead owner; the second one has nothing left to do, nor has the last one of a
-        # study that is gone.
-        with contextlib.suppress(UpdateFinishedTrialError, StorageError):
+        # Two drivers may find the same dead owner; the second one has nothing left to do.
+        with contextlib.suppress(UpdateFinishedTrialError):
             self._persist(write)
 
     def give_up(self, trial: FrozenTrial) -> None:
@@ -230,7 +235,7 @@ class Store:
         One that had its record already, and not yet its end, gets the end that it was about to get.
         """
         if RECORD not in trial.user_attrs:
-            self.release(storage_id(trial), ABANDONED)
+            self.fail(storage_id(trial), ABANDONED)
             return
         with contextlib.suppress(UpdateFinishedTrialError):
             self._persist(lambda: self._end(storage_id(trial), _record.value_of(trial)))
