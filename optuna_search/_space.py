@@ -357,16 +357,16 @@ AnySpace: TypeAlias = "Space | FunctionSpace"
 def is_as_recorded(candidate: Candidate, recorded: Mapping[str, Any], space: AnySpace) -> bool:
     """Whether a record has the parameters of its candidate: it may not bring in others, or values that no code gives.
 
-    A number may be a little off, as a quantile is; one that a function gives may be another each time. So may an
-    object, which is always that of the code.
+    A number may be a little off, as a quantile is. What a function gives may be another each time; a number is the
+    record's then, everything else that of the code.
     """
 
     def is_same_value(new: Any, old: Any) -> bool:
-        numbers = [plain(one) if isinstance(one, str) else one for one in (new, old)]
-        if all(type(number) in (int, float) for number in numbers):
-            return isinstance(space, FunctionSpace) or math.isclose(*numbers, rel_tol=1e-6, abs_tol=1e-9)
-        is_object = isinstance(old, str) and numbers[1] == old != token(old).text
-        return bool(new == old) or (isinstance(space, FunctionSpace) and is_object)
+        values = [plain(one) if isinstance(one, str) else one for one in (new, old)]
+        is_number = [type(value) in (int, float) for value in values]
+        if isinstance(space, FunctionSpace):
+            return is_number[0] == is_number[1]
+        return bool(new == old) or (all(is_number) and math.isclose(*values, rel_tol=1e-6, abs_tol=1e-9))
 
     kept = candidate.kept
     return recorded.keys() == kept.keys() and all(
