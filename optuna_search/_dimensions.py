@@ -387,7 +387,7 @@ def _current(distribution: FloatDistribution | IntDistribution) -> FloatDistribu
     low, high, log, step = distribution.low, distribution.high, distribution.log, distribution.step
     if isinstance(distribution, IntDistribution):
         return IntDistribution(int(low), int(high), log=log, step=1 if step is None else int(step))
-    return FloatDistribution(low, high, log=log, step=step)
+    return FloatDistribution(low + 0.0, high + 0.0, log=log, step=step)  # -0.0, which is no other number, gets 0.0
 
 
 def _check_bounds(name: str, given: Any, low: float, high: float, *, finite: bool = True) -> None:
@@ -442,7 +442,8 @@ def _support(name: str, frozen: Any) -> tuple[float, float]:
 
 def _written(frozen: Any) -> str:
     """Return a frozen scipy distribution as it is written in code."""
-    args = [repr(arg) for arg in frozen.args] + [f"{name}={value!r}" for name, value in sorted(frozen.kwds.items())]
+    args = [token(arg).text for arg in frozen.args]
+    args += [f"{name}={token(value).text}" for name, value in sorted(frozen.kwds.items())]
     return f"{frozen.dist.name}({', '.join(args)})"
 
 

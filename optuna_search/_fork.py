@@ -34,6 +34,7 @@ from optuna_search._storage import open_storage, without_password
 from optuna_search._store import Store
 from optuna_search._tokens import plain
 from optuna_search._transfer import Misfit, Model, Transfer, check_shared, kept_params, model_of, replaced
+from optuna_search._trouble import persistently
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchError, OptunaSearchWarning, StudyMismatchError
 
 #: No more points than so many are tried first.
@@ -443,9 +444,9 @@ def _carried_trial(kept: Kept, params: dict[str, Any], candidate: Candidate, par
 
 
 def _mark_of(store: Store) -> Mapping[str, Any]:
-    mark = store.storage.get_study_user_attrs(store.study_id).get(FORK)
+    mark = persistently(store.storage, lambda: store.storage.get_study_user_attrs(store.study_id)).get(FORK)
     return mark if isinstance(mark, Mapping) else {}
 
 
 def _write_mark(store: Store, mark: Mapping[str, Any]) -> None:
-    store.storage.set_study_user_attr(store.study_id, FORK, dict(mark))
+    persistently(store.storage, lambda: store.storage.set_study_user_attr(store.study_id, FORK, dict(mark)))

@@ -13,6 +13,7 @@ from optuna_search._compat import call_callbacks, storage_of
 from optuna_search._record import Record
 from optuna_search._results import Verdict
 from optuna_search._tables import printable
+from optuna_search._trouble import persistently
 
 __all__: list[str] = []
 
@@ -39,7 +40,7 @@ def watching(
         progress.update(number, verdict, record)
         if not callbacks:
             return False
-        trial = copy.deepcopy(storage.get_trial(trial_id))
+        trial = copy.deepcopy(persistently(storage, lambda: storage.get_trial(trial_id)))
 
         def call() -> None:
             for callback in callbacks:
