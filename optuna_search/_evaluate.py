@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 import re
 import time
@@ -83,7 +82,6 @@ def evaluate(
     until: float | None = None,
     *,
     begins: Callable[[int], None] | None = None,
-    alone: bool = True,
     inside: bool = False,
 ) -> Outcome:
     """Fit and score the folds of a task, one after the other.
@@ -94,8 +92,6 @@ def evaluate(
         Seconds since the epoch after which no fold begins any more.
     begins : callable or None
         Called with the number of each fold before it begins.
-    alone : bool
-        Whether nothing else runs in this process: only then can warnings be told apart.
     inside : bool
         Whether this is the main thread of the search: an exit that is asked for there may be meant for it.
 
@@ -105,7 +101,7 @@ def evaluate(
         What the estimator raised, if ``error_score="raise"``.
     """
     folds: list[Fold | None] = []
-    with recorded() if alone else contextlib.nullcontext(Counter[Warned]()) as warned:
+    with recorded() as warned:
         for one in task.single_folds:
             if until is not None and time.time() >= until:
                 folds.append(None)

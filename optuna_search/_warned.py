@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -23,20 +24,58 @@ class Warned:
     lineno: int
 
 
+class _Listeners(threading.local):
+    """Who counts the warnings of a thread, the innermost last."""
+
+    def __init__(self) -> None:
+        self.seen: list[Counter[Warned]] = []
+
+
+_listeners = _Listeners()
+_lock = threading.Lock()
+#: How many listen, in all threads; and what shows a warning to which none of them listens.
+_n_listeners = 0
+_show = warnings.showwarning
+
+
 @contextlib.contextmanager
 def recorded() -> Iterator[Counter[Warned]]:
-    """Count what is warned of inside instead of showing it; what a filter ignores or raises, it does here as well.
-
-    Filters belong to the whole process: not for several threads at a time.
-    """
+    """Count what this thread warns of inside instead of showing it; what a filter ignores or raises, it still does."""
     seen: Counter[Warned] = Counter()
+    _begin_to_listen()
+    _listeners.seen.append(seen)
+    try:
+        # What was said once is heard again: inside of this a filter does not remember. It is for the whole process.
+        is_main = threading.current_thread() is threading.main_thread()
+        with warnings.catch_warnings() if is_main else contextlib.nullcontext():
+            yield seen
+    finally:
+        _listeners.seen.pop()
+        _stop_listening()
 
-    def count(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any) -> None:
-        seen[Warned(category, str(message), filename, lineno)] += 1
 
-    with warnings.catch_warnings():
-        warnings.showwarning = count
-        yield seen
+def _begin_to_listen() -> None:
+    global _n_listeners, _show
+    with _lock:
+        if not _n_listeners and warnings.showwarning is not _hear:
+            _show, warnings.showwarning = warnings.showwarning, _hear
+        _n_listeners += 1
+
+
+def _stop_listening() -> None:
+    global _n_listeners
+    with _lock:
+        _n_listeners -= 1
+        if not _n_listeners and warnings.showwarning is _hear:
+            warnings.showwarning = _show
+
+
+def _hear(message: Any, category: type[Warning], filename: str, lineno: int, *to: Any, **kwargs: Any) -> None:
+    """Take the place of `warnings.showwarning`."""
+    if _listeners.seen:
+        _listeners.seen[-1][Warned(category, str(message), filename, lineno)] += 1
+    else:
+        _show(message, category, filename, lineno, *to, **kwargs)
 
 
 def tell(seen: Mapping[Warned, int]) -> None:

@@ -270,8 +270,7 @@ class Backend:
 def _work(shared: Any, task: Task, until: float | None, note: Note | None) -> Outcome:
     """Evaluate a task in a worker."""
     try:
-        inside = isinstance(shared, Here)
-        return evaluate(shared.get(), task, until, begins=note, alone=not inside)
+        return evaluate(shared.get(), task, until, begins=note)
     except Exception as error:
         if isinstance(shared, Here):
             raise

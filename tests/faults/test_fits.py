@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -454,9 +455,12 @@ def test_an_estimator_that_cannot_be_pickled_is_refused_before_the_first_trial(t
 
 
 class TestAFlood:
-    @pytest.mark.parametrize("how", [{}, {"n_jobs": 2}, {"fit_timeout": 30}], ids=str)
+    @pytest.mark.parametrize(
+        "how", [{}, {"n_jobs": 2}, {"n_jobs": 2, "backend": "threading"}, {"fit_timeout": 30}], ids=str
+    )
     def test_of_warnings_is_a_few_lines_with_counts(self, how):
-        with warnings.catch_warnings(record=True) as caught:
+        how = {**how}
+        with joblib.parallel_config(how.pop("backend", "loky")), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             search(Floods(bad=None, lines=20), **how)
         texts = [str(one.message) for one in caught]
@@ -471,6 +475,23 @@ class TestAFlood:
         assert len(complaints) < 20_000
         assert complaints.count("always the same warning") <= 2  # the warning, and the line of code it is from
         assert printed == ""
+
+    def test_is_counted_apart_in_each_of_two_threads(self):
+        shows = warnings.showwarning
+        searches = [
+            OptunaSearchCV(Floods(bad=None, lines=lines), {"x": [0, lines]}, cv=2, refit=False, callbacks=_waits)
+            for lines in (3, 5)
+        ]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            threads = [threading.Thread(target=one.fit, args=(X, Y)) for one in searches]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert warnings.showwarning is shows
+        texts = {str(one.message) for one in caught}
+        assert texts >= {f"always the same warning ({4 * lines} times in this search)" for lines in (3, 5)}
 
     def test_warnings_that_are_ignored_are_ignored(self):
         with warnings.catch_warnings():
@@ -489,6 +510,10 @@ class WarnsOften(misbehaving.Misbehaves):
         for number in range(50):
             warnings.warn("always the same warning", UserWarning, stacklevel=1)
             warnings.warn(f"warning {number} of x={self.x}", RuntimeWarning, stacklevel=1)
+
+
+def _waits(*_):
+    time.sleep(0.05)  # so that two searches go on side by side
 
 
 def _floods(_):
