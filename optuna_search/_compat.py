@@ -11,6 +11,7 @@ import time
 import traceback
 import types
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -427,11 +428,17 @@ class ParallelDoor:
             )
 
     def _ended(self) -> dict[int, int]:
-        """Return how the workers ended that have; loky asks here before it ends all others because of them."""
+        """Return how the workers ended that have; loky asks here before it ends all others because of them.
+
+        Searches in two threads have the same workers. What the first one is told holds for both: it may end all others
+        before the second one is asked.
+        """
         if not self._is("LokyBackend") or not (executor := self._backend._workers) or not executor._flags.broken:
             return {}
-        processes = list((executor._processes or {}).values())
-        return {one.pid: one.exitcode for one in processes if one.exitcode is not None}
+        if executor not in _ENDED:
+            processes = list((executor._processes or {}).values())
+            _ENDED[executor] = {one.pid: one.exitcode for one in processes if one.exitcode is not None}
+        return _ENDED[executor]
 
     def renew(self) -> None:
         """Have new workers, after one has died and taken all others with it."""
@@ -453,6 +460,8 @@ class ParallelDoor:
             time.sleep(0.001)
 
 
+#: How the workers of a broken pool of loky's ended by themselves.
+_ENDED: weakref.WeakKeyDictionary[Any, dict[int, int]] = weakref.WeakKeyDictionary()
 #: What dask raises in the place of a task that needed something which was on a worker that is gone.
 _LOST_ALONG = {"FutureCancelledError", "CancelledError"}
 #: What backends raise in the place of a task whose worker is gone: loky, dask, ray.

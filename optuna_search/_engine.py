@@ -32,7 +32,7 @@ from optuna_search._evaluate import Outcome, Task, lost
 from optuna_search._kept import EXITED, Kept, candidate_of, kept_of, took_its_process_along
 from optuna_search._others import Others
 from optuna_search._propose import Proposals
-from optuna_search._record import FAILURE, Fold, Record, counts, is_alive, measured_here
+from optuna_search._record import FAILURE, HANDED_BACK, Fold, Record, counts, is_alive, measured_here
 from optuna_search._request import Budget
 from optuna_search._results import Verdict, judge
 from optuna_search._roster import Roster
@@ -49,8 +49,6 @@ TASK_SECONDS = 0.05
 HOPELESS = 5
 #: How long to wait before looking for news of other processes again, at first and at most.
 POLL_SECONDS = (0.02, 1.0)
-#: What a trial is failed with that was claimed and not needed.
-HANDED_BACK = "handed back: another process was faster"
 #: What one is failed with that was in the air when its search ended.
 STOPPED = "stopped before its last fold"
 #: A candidate that has taken so many processes along is not tried again.

@@ -28,6 +28,8 @@ from optuna_search.exceptions import WorkerError
 
 #: Seconds until a helper must have imported what it needs.
 START_SECONDS = 120
+#: One that dies meanwhile is started again; so many in a row are not met by chance.
+MAX_STARTS = 3
 #: A helper that has had nothing to do for so many seconds ends: nobody may be left who could tell it to.
 IDLE_SECONDS = 60
 #: How often a helper is asked whether it lives: a process that its fit has left behind may hide its end.
@@ -88,9 +90,14 @@ class _Helper:
         return code
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.exitcode is not None
+
+    @property
     def is_fresh(self) -> bool:
         """Whether it lives, and is not about to end because it had nothing to do."""
-        return self._process.exitcode is None and time.monotonic() - self._last < IDLE_SECONDS / 2
+        return not self.has_ended and time.monotonic() - self._last < IDLE_SECONDS / 2
 
     def kill(self) -> None:
         """End the process, and those that it has started."""
@@ -147,8 +154,12 @@ class Isolated:
         return Outcome(folds, warned)
 
     def _evaluate(self, task: Task) -> Outcome:
+        _sweep()
         helpers = _helpers.setdefault(self.search, _Helpers())
-        helper = self._helper(helpers)
+        try:
+            helper = self._helper(helpers)
+        except _Died as death:
+            return self._lost(f"{died(*death.args)} while it began", 0.0)
         left = self.limit if self.cutoff is None else min(self.limit, self.cutoff - time.time())
         started = time.time()
         good = False
@@ -177,11 +188,17 @@ class Isolated:
             if not helper.is_fresh:
                 helper.kill()
                 helper = None
-        helper = helper or _Helper(self.work, self.environment)
+        helper = helper or self._begun()
         helpers.busy.append(helper)
         if helpers.is_closed:  # while it began
             helper.kill()
         return helper
+
+    def _begun(self) -> _Helper:
+        for _ in range(MAX_STARTS - 1):
+            with contextlib.suppress(_Died):
+                return _Helper(self.work, self.environment)
+        return _Helper(self.work, self.environment)
 
     def _lost(self, why: str, seconds: float) -> Outcome:
         if self.raises:
@@ -196,6 +213,15 @@ class Isolated:
             helper.kill()
         for helper in [*helpers.busy]:  # whoever waits for it does the rest
             kill(helper._process)
+
+
+def _sweep() -> None:
+    """Take leave of what has ended by itself: nobody tells a worker of dask that a search is over."""
+    for helpers in [*_helpers.values()]:
+        for helper in [h for h in helpers.idle if h.has_ended]:
+            with contextlib.suppress(ValueError):  # another thread has done it
+                helpers.idle.remove(helper)
+                helper.kill()
 
 
 def kill(process: Any) -> None:

@@ -14,7 +14,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
@@ -85,13 +85,20 @@ class StudyJournal(BaseJournalBackend):
                     log = parsed(line)
                 except ValueError as error:
                     raise self._damaged(number + 1, str(error)) from None
-                if log.get(AT, begin) != begin:
+                if log.get(AT, begin) != begin and not self._is_late(file, line, log[AT], begin):
                     raise self._damaged(number + 1, "lines before it are missing, or there are too many")
                 number += 1
                 if number == len(self._begins):
                     self._begins.append(begin + len(line))
                 if number > log_number_from:
                     yield log
+
+    def _is_late(self, file: BinaryIO, line: bytes, at: Any, begin: int) -> bool:
+        """Whether a line comes from a writer who stood still under the lock, while others went on in its place."""
+        if at not in self._begins or at > begin:
+            return False
+        other = os.pread(file.fileno(), len(line), at)
+        return other != line
 
     def _damaged(self, number: int, why: str) -> StorageError:
         return StorageError(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _record
 from optuna_search._record import ABANDONED, CLAIM, FAILURE, RECORD, Record
@@ -53,6 +53,21 @@ def candidate_of(trial: FrozenTrial, space: AnySpace) -> Candidate:
         f"param_distributions is not the space of this study: trial {trial.number} with "
         f"{shortened(str(trial.params), MAX_PARAMS)} is no point of it."
     ) from why
+
+
+def finished(
+    number: int, value: float | None, params: Mapping[str, Any], distributions: Mapping[str, Any], attrs: Any
+) -> FrozenTrial:
+    """Return a trial as it is read back when it has ended: complete with its value, or failed."""
+    trial = create_trial(
+        state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+        value=value,
+        params=dict(params),
+        distributions=dict(distributions),
+        user_attrs=dict(attrs),
+    )
+    trial.number = number
+    return trial
 
 
 def took_its_process_along(trial: FrozenTrial) -> bool:

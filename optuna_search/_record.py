@@ -34,6 +34,8 @@ RETIRED = f"{WORKER}none"
 FAILURE = "failure"
 #: What that is for a trial that was given up because its owner is dead.
 ABANDONED = "abandoned"
+#: What it is for one that another process was working on already.
+HANDED_BACK = "handed back: another process was faster"
 #: What it is for what stands in the place of a trial in a study that was saved from a damaged file.
 LOST = "lost: the line of the journal with its parameters was damaged"
 #: The attribute of a trial that was measured in another study: where that was.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from optuna.storages import InMemoryStorage
@@ -11,16 +12,21 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _owner, _record
-from optuna_search._compat import storage_id
-from optuna_search._record import ABANDONED, CLAIM, FAILURE, RECORD
+from optuna_search._compat import quiet_optuna, storage_id
+from optuna_search._damage import damaged, readable
+from optuna_search._kept import candidate_of, finished
+from optuna_search._record import ABANDONED, CLAIM, FAILURE, HANDED_BACK, RECORD
+from optuna_search._space import AnySpace, Candidate
 from optuna_search._spill import spilled
 from optuna_search._store import Store
+from optuna_search.exceptions import SpaceError
 
 
 def rescued(store: Store) -> Store:
     """Return a study in memory with everything that is known of one whose storage is not there."""
     memory = InMemoryStorage()
-    study_id = memory.create_new_study([StudyDirection.MAXIMIZE], store.study_name)
+    with quiet_optuna():
+        study_id = memory.create_new_study([StudyDirection.MAXIMIZE], store.study_name)
     memory.set_study_user_attr(study_id, RECORD, store.study_record)
     found, known = Store(memory, store.study_name), store.known
     for number in range(max(known, default=-1) + 1):
@@ -29,32 +35,57 @@ def rescued(store: Store) -> Store:
     return found
 
 
-def take_in_spilled(store: Store) -> None:
-    """Write to a study what an earlier search could not write to it."""
+def take_in_spilled(store: Store, space: AnySpace) -> None:
+    """Write to a study what an earlier search could not write to it.
+
+    Raises
+    ------
+    StorageError
+        If what is in a file is no end of a trial of this study.
+    """
     if store.study_identity is None or isinstance(store.storage, InMemoryStorage):
         return
     for path, end in spilled(store.storage, store.study_identity):
-        trials, number, attrs = store.trials(), end.get("trial"), end.get("attrs")
-        if isinstance(number, int) and 0 <= number < len(trials) and isinstance(attrs, Mapping):
-            record = _record.decode(attrs.get(RECORD), str(path))  # what is damaged is not to get into the study
-            _record.check_alike({number: record}, store.header())
-            written = {name: attrs[name] for name in (FAILURE, RECORD) if name in attrs}
-            _take_in(store, trials, trials[number], written)
+        trials, what = store.trials(), f"The record of {path}"
+        with readable(what):
+            ended = _ended_in(end, trials, path)
+        _record.check_alike({ended.number: _record.decode(ended.user_attrs[RECORD], str(path))}, store.header())
+        try:
+            candidate = candidate_of(ended, space)
+        except SpaceError as error:
+            raise damaged(what, error) from None
+        if _take_in(Store(store.storage, store.study_name), trials, ended, candidate):
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
-def _take_in(store: Store, trials: Sequence[FrozenTrial], trial: FrozenTrial, attrs: dict[str, Any]) -> None:
-    """Give a trial the end that its search could not write; one that was given up gets it as a new trial."""
-    value = _record.value_in(attrs.get(RECORD))
+def _ended_in(end: Mapping[str, Any], trials: Sequence[FrozenTrial], path: Path) -> FrozenTrial:
+    """Return a trial as it would be with the end that is in a file."""
+    attrs = {name: end["attrs"][name] for name in (FAILURE, RECORD) if name in end["attrs"]}
+    value = _record.value_in(attrs.get(RECORD), str(path))
+    trial = {trial.number: trial for trial in trials}[end["trial"]]
+    return finished(trial.number, value, trial.params, trial.distributions, attrs)
+
+
+def _take_in(store: Store, trials: Sequence[FrozenTrial], ended: FrozenTrial, candidate: Candidate) -> bool:
+    """Write a trial with its end, unless it is there already; return whether its file is of no use any more."""
+    trial = trials[ended.number]
+    claim = trial.user_attrs.get(CLAIM)
     if trial.state == TrialState.RUNNING:
-        if _owner.is_dead(trial.user_attrs.get(CLAIM)):
-            store.end(storage_id(trial), value, attrs)
-    elif not any(_record.counts(other) and other.params == trial.params for other in trials):
-        state = TrialState.FAIL if value is None else TrialState.COMPLETE
-        again = create_trial(state=state, value=value, params=trial.params, distributions=trial.distributions)
-        again.user_attrs = attrs
-        store.add(again)
+        # Its own search says so, though it may seem to be at it still: it could not write that it has given up.
+        is_its_own = isinstance(claim, Mapping) and claim.get("nonce") == ended.user_attrs[RECORD].get("claim")
+        return (is_its_own or _owner.is_dead(claim)) and store.end(storage_id(trial), ended.value, ended.user_attrs)
+    rivals = [other for other in trials if _record.is_alive(other) and other.params == ended.params]
+    if rivals:
+        return any(map(_record.counts, rivals))
+    # It was given up meanwhile. Others may take it in at the same moment: the first number is the one that counts.
+    store.fits_inside = False
+    trial_id, number = store.claim(candidate)
+    first = min(t.number for t in store.trials() if _record.is_alive(t) and t.params == ended.params)
+    if first < number:
+        store.release(trial_id, HANDED_BACK)
+        return False
+    return store.end(trial_id, ended.value, ended.user_attrs)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from optuna_search.exceptions import StorageError
 
 #: Optuna's numbers of what is done in a line: a study is made, a trial is made, a trial gets an attribute.
 _STUDY, _TRIAL, _ATTRIBUTE = 0, 4, 8
-#: The state of a trial that has failed, in Optuna's numbers.
-_FAIL = 3
+#: The state of a trial that has failed, and the direction of our studies, in Optuna's numbers.
+_FAIL, _MAXIMIZE = 3, 2
+#: No line of a journal is shorter, in bytes: so no number of a trial or a study in a file of some size is larger.
+_MIN_LINE = 40
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ def salvage(path: Path, new_path: Path) -> Salvage:
         raise StorageError(f"new_path={str(new_path)!r} is there already; choose another one.")
     read = [_whole_part(line) for line in path.read_bytes().splitlines()]
     damaged = tuple(number for number, (_, whole) in enumerate(read, 1) if not whole)
-    logs = _once(log for log, _ in read if log is not None)
+    n_possible = path.stat().st_size // _MIN_LINE
+    logs = _once(log for log, _ in read if log is not None and _is_possible(log, n_possible))
     lost = 0
     with new_path.open("xb") as file:
         for log in _in_their_places(logs):
@@ -76,28 +80,46 @@ def _whole_part(line: bytes) -> tuple[dict[str, Any] | None, bool]:
     return None, False
 
 
+def _is_possible(log: dict[str, Any], n_possible: int) -> bool:
+    """Whether a line speaks of a study and a trial that may have been in the file."""
+    numbers = (log[name] for name in ("study_id", "trial_id") if name in log)
+    return all(isinstance(number, int) and 0 <= number < n_possible for number in numbers)
+
+
 def _once(logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out a line that is there a second time: where it begins, no other one did."""
+    """Leave out a line that is there a second time: it says where it begins, and there it is already."""
     found: dict[Any, dict[str, Any]] = {}
     for number, log in enumerate(logs):
-        found.setdefault(log.get(AT, f"line {number}"), log)
+        found.setdefault(json.dumps(log) if AT in log else number, log)
     return list(found.values())
 
 
 def _in_their_places(logs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the lines, and one in the place of each trial whose first line is lost."""
-    claims = {i: _at(log, "user_attr", RECORD, "claim") for i, log in enumerate(logs) if log["op_code"] == _ATTRIBUTE}
-    places = {claim: logs[i]["trial_id"] for i, claim in claims.items() if isinstance(claim, str)}
-    n_trials = 0
+    attrs = [log for log in logs if log["op_code"] == _ATTRIBUTE]
+    claims = {log["trial_id"]: claim for log in attrs if isinstance(claim := _claim_in(log), str)}
+    places = {claim: place for place, claim in claims.items()}
+    n_studies = n_trials = 0
     for log in logs:
-        if log["op_code"] == _TRIAL:
-            place = places.get(str(_at(log, "user_attrs", CLAIM, "nonce")), n_trials)
-            for _ in range(n_trials, place):
+        while n_studies <= log.get("study_id", -1):  # it was made before something is said of it
+            yield _nameless_study(log, n_studies)
+            n_studies += 1
+        if log["op_code"] == _STUDY:
+            n_studies += 1
+        elif log["op_code"] == _TRIAL:
+            place = places.get(str(_at(log, "user_attrs", CLAIM, "nonce")))
+            while n_trials in claims if place is None else n_trials < place:  # the place of another one
                 yield _placeholder(log)
-            n_trials = max(n_trials, place) + 1
+                n_trials += 1
+            n_trials += 1
         elif log.get("trial_id", -1) >= n_trials:
             continue
         yield log
+
+
+def _claim_in(log: dict[str, Any]) -> Any:
+    """Return the claim that a line is about which gives a trial its record, or says that its owner still lives."""
+    return _at(log, "user_attr", RECORD, "claim") or _at(log, "user_attr", CLAIM, "nonce")
 
 
 def _at(value: Any, *names: str) -> Any:
@@ -105,6 +127,12 @@ def _at(value: Any, *names: str) -> Any:
     for name in names:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def _nameless_study(log: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return the line that makes a study whose name is lost."""
+    name = f"salvaged-{number}-{uuid.uuid4().hex[:8]}"
+    return {"op_code": _STUDY, "worker_id": log["worker_id"], "study_name": name, "directions": [_MAXIMIZE]}
 
 
 def _placeholder(log: dict[str, Any]) -> dict[str, Any]:

@@ -388,7 +388,7 @@ class OptunaSearchCV(BaseSearchCV):
             is_sampled = _request.order_of(self, space) is None
             storage = open_storage(self.storage)
             store, _ = fork(parent, storage, name, header, self.estimator, space, probes=is_sampled)
-        take_in_spilled(store)
+        take_in_spilled(store, space)
         self._note_report(store)
         warn_of_foreign_trials(store)
         return store

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,11 +33,15 @@ def spill(storage: BaseStorage, study: str, search: str, number: int, end: Mappi
     end : mapping
         What its end is, as JSON.
     """
-    beside = _beside(storage)
-    for folder, prefix in ((beside.parent, beside.name), (Path(tempfile.gettempdir()), "optuna-search")):
+    prefix = _beside(storage).name
+    for folder in _folders(storage):
         path = folder / f"{prefix}.{study[:12]}-{search[:8]}-{number}.unsaved"
-        with contextlib.suppress(OSError):
+        try:
             path.write_text(json.dumps({"form": FORM, "study": study, "trial": number, **end}))
+        except OSError:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        else:
             return path
     return None
 
@@ -44,13 +50,27 @@ def spilled(storage: BaseStorage, study: str) -> Iterator[tuple[Path, dict[str, 
     """Yield what earlier searches could not write to a study: the file, and what is in it."""
     if not study.isalnum():  # none of ours, and not to be part of a pattern
         return
-    beside = _beside(storage)
-    with contextlib.suppress(OSError):
-        for path in sorted(beside.parent.glob(f"*.{study[:12]}-*.unsaved")):
+    for folder in _folders(storage):
+        for path in _sorted_glob(folder, f"*.{study[:12]}-*.unsaved"):
             with contextlib.suppress(OSError, ValueError, RecursionError):
                 end = json.loads(path.read_text())
                 if isinstance(end, dict) and (end.get("form"), end.get("study")) == (FORM, study):
                     yield path, end
+
+
+def _sorted_glob(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder by their names; of one that everybody writes to, those of this user."""
+    try:
+        is_shared = folder.stat().st_mode & stat.S_ISVTX
+        found = sorted(folder.glob(pattern))
+        return [path for path in found if not is_shared or path.stat().st_uid == os.getuid()]
+    except OSError:
+        return []
+
+
+def _folders(storage: BaseStorage) -> list[Path]:
+    """Return where such a file may be: beside the storage, and where there is room for what is in passing."""
+    return [_beside(storage).parent, Path(tempfile.gettempdir())]
 
 
 def _beside(storage: BaseStorage) -> Path:

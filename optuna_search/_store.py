@@ -27,7 +27,7 @@ from optuna_search._compat import storage_id, trial_number
 from optuna_search._damage import damaged, readable
 from optuna_search._guard import Guard
 from optuna_search._header import header_of
-from optuna_search._kept import Kept, candidate_of, kept_of
+from optuna_search._kept import Kept, candidate_of, finished, kept_of
 from optuna_search._record import ABANDONED, CLAIM, FAILURE, LOST, RECORD, RETIRED, WORKER, Record
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._spill import spill
@@ -211,11 +211,18 @@ class Store:
         return {name: value(name, recorded) for name, recorded in kept.record.params.items()}
 
     def release(self, trial_id: int, reason: str) -> None:
-        """Give up a trial of ours that did not come to its end: it has no record and does not count."""
+        """Give up a trial of ours that did not come to its end: it has no record and does not count.
+
+        One that did, and whose end the storage would not take, is offered it a last time.
+        """
         self.claims.pop(trial_id, None)
+        ended = self._ended.get(self._numbers[trial_id])
         # Whatever the reason is, it comes before what a storage, or a study that is gone, has to say.
         with contextlib.suppress(StorageError):
-            self.fail(trial_id, reason)
+            if ended is None:
+                self.fail(trial_id, reason)
+            else:
+                self.end(trial_id, ended.value, ended.user_attrs)
 
     def fail(self, trial_id: int, reason: str) -> None:
         """Write that a trial did not come to its end."""
@@ -290,15 +297,7 @@ class Store:
     def _remember(self, number: int, value: float | None, attrs: Mapping[str, Any]) -> None:
         """Note how a trial of ours ended, whether or not it can be written."""
         candidate = self.ours[number]
-        trial = create_trial(
-            state=TrialState.FAIL if value is None else TrialState.COMPLETE,
-            value=value,
-            params=dict(candidate.point),
-            distributions=candidate.distributions,
-            user_attrs=dict(attrs),
-        )
-        trial.number = number
-        self._ended[number] = trial
+        self._ended[number] = finished(number, value, candidate.point, candidate.distributions, attrs)
 
     def _spilled(self, number: int, attrs: Mapping[str, Any], error: StorageError) -> StorageError:
         """Write a result that the storage does not take to a file of its own; return the error that says where."""

@@ -102,9 +102,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _lasting(error: BaseException) -> str | None:
     """Return what is wrong if it does not pass."""
-    chain = list(_chain(error))
-    said = " ".join(str(one).lower() for one in chain)
-    numbers = {one.errno for one in chain if isinstance(one, OSError)}
+    said, numbers = _said(error), {one.errno for one in _chain(error) if isinstance(one, OSError)}
     for what, (words, codes) in _LASTING.items():
         if numbers.intersection(codes) or any(word in said for word in words):
             return what
@@ -112,5 +110,10 @@ def _lasting(error: BaseException) -> str | None:
 
 
 def _passing(error: BaseException) -> str:
-    said = " ".join(str(one).lower() for one in _chain(error))
-    return "locked by another process" if "is locked" in said else "it does not answer"
+    return "locked by another process" if "is locked" in _said(error) else "it does not answer"
+
+
+def _said(error: BaseException) -> str:
+    """Return what all of them say, but for what they quote: a statement with its parameters, or the row of a table."""
+    first_hand = (one for one in _chain(error) if not isinstance(getattr(one, "orig", None), BaseException))
+    return " ".join(str(one).partition("\nDETAIL:")[0].lower() for one in first_hand)

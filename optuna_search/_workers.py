@@ -39,6 +39,8 @@ LOOK_AHEAD = 2
 MAX_BREAKS = 3
 #: How often pools that say nothing of it are looked at for workers that have died.
 LOOK_SECONDS = 1.0
+#: What a worker notes when it has done all the folds of a task.
+DONE = -1
 
 
 @dataclass(frozen=True)
@@ -228,23 +230,23 @@ class Backend:
             self._door.renew()
             begun = {ticket: self._notes.read(ticket) for ticket in lost_ones}
         # The result of an earlier task of the same worker may have been lost on its way.
-        last_of = {pid: ticket for ticket, (pid, _) in sorted(begun.items()) if pid in ended}
+        last_of = {pid: ticket for ticket, (pid, at) in sorted(begun.items()) if pid in ended and at != DONE}
         for ticket, task in lost_ones.items():
-            pid, split = begun.get(ticket, (None, None))
-            if pid is not None and split in task.folds and last_of.get(pid) == ticket:
-                self._fail(task, split, ended[pid])
+            pid, at = begun.get(ticket, (None, None))
+            if pid is not None and last_of.get(pid) == ticket:
+                self._fail(task, at, ended[pid])
             elif last_of:
                 self.send(task)
             else:
-                self._suspect(task, is_guilty)
+                self._suspect(task, is_guilty, next(iter(ended.values()), None))
 
-    def _suspect(self, task: Task, is_guilty: bool) -> None:
+    def _suspect(self, task: Task, is_guilty: bool, exit_code: int | None) -> None:
         """Have a task sent again that was lost with a worker: alone, so that it shows whether it is its fault."""
         was_alone = task is self._alone
         self._alone = None if was_alone else self._alone
         self._breaks[task.trial, task.folds] += 1
         if was_alone and (is_guilty or self._breaks[task.trial, task.folds] > MAX_BREAKS):
-            self._fail(task, task.folds[0], None)
+            self._fail(task, task.folds[0], exit_code)
         else:
             self._suspects.extend(task.single_folds)
 
@@ -270,7 +272,10 @@ class Backend:
 def _work(shared: Any, task: Task, until: float | None, note: Note | None) -> Outcome:
     """Evaluate a task in a worker."""
     try:
-        return evaluate(shared.get(), task, until, begins=note)
+        outcome = evaluate(shared.get(), task, until, begins=note)
+        if note is not None:
+            note(DONE)
+        return outcome
     except Exception as error:
         if isinstance(shared, Here):
             raise
@@ -304,7 +309,7 @@ def _by_the_clock(moment: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Note:
-    """A file in which a worker notes who it is and which fold it begins."""
+    """A file in which a worker notes who it is and which fold it begins; at last, that it is done with all of them."""
 
     path: str
 
@@ -325,7 +330,7 @@ class Notes:
         return Note(os.path.join(self.folder, f"task-{ticket}"))
 
     def read(self, ticket: int) -> tuple[int | None, int | None]:
-        """Return the process and the fold that it has begun last; None where it has begun none."""
+        """Return the process and the fold that it has begun last, or `DONE`; None where it has begun none."""
         with contextlib.suppress(OSError, ValueError):
             pid, split = Path(self.of(ticket).path).read_text().split()
             return int(pid), int(split)

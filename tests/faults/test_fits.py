@@ -149,6 +149,62 @@ class TestAWorkerThatDies:
             assert killer.wait() == 0
         assert told(fitted) == all_but(2, "worker died (signal 9)")
 
+    @slow
+    def test_of_what_it_is_sent_costs_the_trials_that_send_it(self):
+        """Nothing is known then of who was at what, and whoever is done with its folds is not to blame."""
+        space = {"x": [0, 1], "y": [None, KillsItsReader()]}
+        with failures_expected():
+            fitted = OptunaSearchCV(TakesAnything(), space, cv=2, refit=False, n_jobs=2).fit(X, Y)
+        whole = [params["y"] is None for params in fitted.cv_results_["params"]]
+        why = [trial.user_attrs.get("failure") for trial in fitted.study_.trials]
+        assert why == [None if is_whole else "worker died (signal 9)" for is_whole in whole]
+
+    @slow
+    def test_costs_nothing_in_another_search_of_this_process(self):
+        """Both have the same workers of loky's."""
+        quiet = OptunaSearchCV(Sleeps(seconds=0.2), {"x": VALUES}, cv=2, refit=False, n_jobs=2)
+        thread = threading.Thread(target=quiet.fit, args=(X, Y))
+        thread.start()
+        assert told(search(KillsItself(bad=(2,)), n_jobs=2)) == all_but(2, "worker died (signal 9)")
+        thread.join()
+        assert [trial.user_attrs.get("failure") for trial in quiet.study_.trials] == [None] * 5
+
+
+class KillsItsReader:
+    """Ends the process that reads its pickle, and so every worker that it is sent to."""
+
+    def __init__(self, home=None):
+        self.home = os.getpid() if home is None else home
+
+    def __reduce__(self):
+        return _read_by, (self.home,)
+
+    def __repr__(self):
+        return "KillsItsReader()"
+
+    def __eq__(self, other):
+        return type(other) is type(self)
+
+    def __hash__(self):
+        return 0
+
+
+def _read_by(home):
+    if os.getpid() != home:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return KillsItsReader(home)
+
+
+class TakesAnything(KnownScore):
+    """Has one more parameter, of any kind."""
+
+    def __init__(self, x=0.0, y=None):
+        self.x = x
+        self.y = y
+
+    def score(self, X, y=None):
+        return float(self.x)
+
 
 class WritesItsNumber(misbehaving.Misbehaves):
     """Writes the number of its process to a file, once, and waits to be killed."""
@@ -189,6 +245,31 @@ def test_on_dask_a_fit_that_hangs_or_kills_costs_its_own_trial_too():
     with distributed.LocalCluster(**how) as cluster, distributed.Client(cluster), joblib.parallel_config("dask"):
         assert told(search(SleepsForEver(bad=(2,)), fit_timeout=1)) == all_but(2, "timeout after 1 s")
         assert told(search(KillsItself(bad=(2,)), fit_timeout=30)) == all_but(2, "worker died (signal 9)")
+
+
+def _kill_the_next_helpers(n):
+    """Kill the processes that this one starts, each as soon as it is there."""
+    mine, killed = psutil.Process(), set()
+    known = {child.pid for child in mine.children()}
+    while len(killed) < n:
+        for child in mine.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.pid not in known | killed and any("popen_loky" in part for part in child.cmdline()):
+                    child.kill()
+                    killed.add(child.pid)
+
+
+@slow
+@pytest.mark.parametrize("n_killed", [2, 3])
+def test_a_helper_that_is_killed_while_it_begins_is_started_again_a_few_times(n_killed):
+    killer = threading.Thread(target=_kill_the_next_helpers, args=(n_killed,), daemon=True)
+    killer.start()
+    expected = {x: known_score(x) for x in VALUES}
+    if n_killed == 3:
+        expected[0] = "worker died (signal 9) while it began"
+    assert told(search(Raises(), fit_timeout=30)) == expected
+    killer.join(10)
+    assert not killer.is_alive()
 
 
 # --- in this process --------------------------------------------------------------------------------------------------

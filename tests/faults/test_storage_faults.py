@@ -1,10 +1,13 @@
 """Storages that are locked, away, full, read-only, deleted, damaged, slow: nothing that was finished is lost."""
 
+import functools
+import json
 import math
 import os
 import re
 import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -23,9 +26,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from processes import Process, wait_until
 from proxy import CuttingProxy, free_port
+from sqlalchemy.exc import OperationalError
 
 from optuna_search import OptunaSearchCV, _sqlite, _storage, _trouble, studies
 from optuna_search.__main__ import main
+from optuna_search._record import HANDED_BACK
+from optuna_search._store import Store
 from optuna_search.exceptions import StorageError, TornJournalWarning
 
 X = np.arange(24.0).reshape(12, 2)
@@ -94,6 +100,13 @@ class TestACallThatFailsOnce:
         storage = FaultyStorage(inner, Fault(at=5, error=error, times=3))
         assert results_of(search(storage).fit(X, Y)) == undisturbed()
 
+    def test_may_quote_what_would_not_pass(self, inner):
+        """The text of SQLAlchemy's errors has the parameters of the statement, and so the message of a failed fit."""
+        cause = sqlite3.OperationalError("database is locked")
+        error = OperationalError("UPDATE", {"failure": "no such table: the column does not exist"}, cause)
+        storage = FaultyStorage(inner, Fault(at=5, error=error, times=3))
+        assert results_of(search(storage).fit(X, Y)) == undisturbed()
+
     def test_may_be_a_look(self, inner):
         storage = FaultyStorage(inner, Fault(at=3, calls=("get_all_trials",), times=2))
         assert results_of(search(storage).fit(X, Y)) == undisturbed()
@@ -151,6 +164,34 @@ class TestAStorageThatStaysAway:
         assert {*results_of(left)} <= {*results_of(again)}
         assert again.n_trials_ == 6
         assert not unsaved.exists()
+
+    def test_that_is_back_when_the_search_tidies_up_gets_it_then(self, inner, monkeypatch):
+        monkeypatch.setattr(_trouble, "PATIENCE_SECONDS", 0)
+        for calls in ("set_trial_user_attr", "set_trial_state_values"):
+            storage = FaultyStorage(inner, Fault(at=4, calls=(calls,)))
+            with pytest.raises(StorageError):
+                search(storage, study_name=calls).fit(X, Y)
+            trials = studies.load_study(calls, inner).trials
+            assert [(trial.params["x"], trial.value) for trial in trials] == undisturbed()[:4]
+            assert search(inner, study_name=calls).fit(X, Y).n_trials_ == 6
+
+    def test_is_taken_from_the_file_once_by_searches_that_begin_at_the_same_moment(self, left, inner, monkeypatch):
+        """The trial was given up meanwhile, and so the result gets a new one."""
+        (lost,) = (t for t in inner.get_all_trials(inner.get_study_id_from_name("s")) if not t.state.is_finished())
+        inner.set_trial_state_values(lost._trial_id, TrialState.FAIL)
+        claim, other = Store.claim, search(inner, n_trials=4)
+
+        def claims(store, candidate):
+            monkeypatch.setattr(Store, "claim", claim)
+            other.fit(X, Y)  # the moment between a look and a claim
+            return claim(store, candidate)
+
+        monkeypatch.setattr(Store, "claim", claims)
+        assert results_of(search(inner, n_trials=4).fit(X, Y)) == results_of(other)
+        trials = inner.get_all_trials(inner.get_study_id_from_name("s"))
+        assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3 + ["FAIL", "COMPLETE", "FAIL"]
+        assert trials[5].user_attrs["failure"] == HANDED_BACK
+        assert (trials[4].params["x"], trials[4].value) == results_of(left)[3]
 
     def test_does_not_make_its_end_longer_with_every_trial_in_the_air(self, inner):
         storage = FaultyStorage(inner, Fault(at=12, times=math.inf))
@@ -693,6 +734,44 @@ class TestADamagedJournal:
         again = search(saved, n_trials=6).fit(X, Y)
         assert again.n_trials_ == 6
         assert kept <= {(x, score) for x, score in results_of(again)}
+
+    def test_keeps_a_place_for_a_trial_whose_first_line_is_lost_beside_one_that_was_stopped(self, disturb, tmp_path):
+        """The stopped one has no record that would tell its place, and is not to get the score of the lost one."""
+        path = tmp_path / "stopped.journal"
+        disturb[11] = functools.partial(signal.raise_signal, signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            search(path, Disturbs()).fit(X, Y)
+        lines = path.read_bytes().splitlines(keepends=True)
+        first_lines = [i for i, line in enumerate(lines) if b'"op_code":4' in line]
+        path.write_bytes(b"".join([*lines[: first_lines[4]], b"\n", *lines[first_lines[4] + 1 :]]))
+        assert studies.salvage(path, tmp_path / "saved.journal").trials_lost == 1
+        saved = studies.load_study("s", tmp_path / "saved.journal").trials
+        assert [trial.state.name for trial in saved] == ["COMPLETE"] * 4 + ["FAIL"] * 2
+        assert saved[4].params == {} and saved[5].params
+        again = search(tmp_path / "saved.journal", Disturbs()).fit(X, Y)
+        assert again.n_trials_ == 6 and set(results_of(again)) >= {(t.params["x"], t.value) for t in saved[:4]}
+
+    def test_gives_a_study_whose_first_line_is_lost_a_name_of_its_own(self, path, tmp_path):
+        search(path, n_trials=3, study_name="other").fit(X, Y)
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"garbage\n" + b"".join(lines[1:]))
+        saved = tmp_path / "saved.journal"
+        studies.salvage(path, saved)
+        nameless, other = sorted(found.name for found in studies.list_studies(saved))[::-1]
+        assert nameless.startswith("salvaged-0-") and other == "other"
+        assert len(studies.load_study("other", saved).trials) == 3
+        studies.rename_study(nameless, "s", saved)
+        assert results_of(search(saved).fit(X, Y))[:5] == undisturbed()[:5]
+
+    def test_is_none_where_a_writer_stood_still_while_others_went_on(self, path):
+        """Its lock was taken from it, and its line comes later than it says."""
+        late = json.loads(path.read_bytes().splitlines()[-1])
+        late |= {"op_code": 3, "study_id": 0, "system_attr": {"late": True}, "worker_id": "late"}
+        with path.open("ab") as file:
+            file.write(json.dumps(late, separators=(",", ":")).encode() + b"\n")
+        assert results_of(search(path).fit(X, Y))[:5] == undisturbed()[:5]
+        assert studies.salvage(path, path.with_name("saved.journal")).damaged == ()
+        assert states(path.with_name("saved.journal")) == ["COMPLETE"] * 6
 
     def test_that_has_become_shorter_is_an_error(self, path, disturb):
         path.unlink()

@@ -25,8 +25,7 @@ from processes import PATIENCE, Process, wait_until
 from test_deaths import gated_search, run_gated
 
 from optuna_search import OptunaSearchCV, _engine, _lease, _owner, studies
-from optuna_search._engine import HANDED_BACK
-from optuna_search._record import encode
+from optuna_search._record import HANDED_BACK, encode
 from optuna_search._roster import Roster
 from optuna_search._store import Store
 from optuna_search.exceptions import LateResultWarning, StorageError
