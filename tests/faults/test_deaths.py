@@ -357,6 +357,17 @@ def test_a_fit_may_change_a_small_array_that_it_was_given(n_jobs):
     assert made.fit(X, Y, prior=np.zeros(3)).n_trials_ == 3
 
 
+TERMINATES_A_FORK = """
+import os, signal
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))  # what is registered first runs first
+from optuna_search._signals import tidied_up_on_sigterm
+with tidied_up_on_sigterm():
+    if not (pid := os.fork()):
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
 class TestInterrupted:
     @pytest.mark.parametrize("whom", ["the driver", "the whole group"])
     @pytest.mark.slow
@@ -512,6 +523,11 @@ class TestInterrupted:
             assert process.wait() == -signal.SIGTERM, process.complaints
         states = Counter(trial.state for trial in trials_of(tmp_path / "s.db"))
         assert TrialState.RUNNING not in states
+
+    def test_sigterm_that_comes_to_a_fork_as_it_is_born_ends_it(self):
+        """A pool of processes is terminated by it, maybe at once, and its handler there would not be ours."""
+        done = subprocess.run([sys.executable, "-c", TERMINATES_A_FORK], capture_output=True, text=True, check=True)
+        assert (done.stdout.split(), done.stderr) == ([str(-signal.SIGTERM)], "")
 
     def test_ctrl_c_comes_through_where_the_storage_is_gone(self, monkeypatch):
         def interrupt(study, trial):
