@@ -157,6 +157,10 @@ class Engine:
                     pause = min(1.5 * pause, POLL_SECONDS[1])
                 else:
                     break
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.store.hurry()
+            raise
         finally:
             self._release()
 

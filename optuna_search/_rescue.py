@@ -19,7 +19,17 @@ from optuna_search._record import ABANDONED, CLAIM, FAILURE, HANDED_BACK, RECORD
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._spill import spilled
 from optuna_search._store import Store
-from optuna_search.exceptions import SpaceError
+from optuna_search.exceptions import SpaceError, StorageError
+
+
+def reachable(store: Store) -> Store:
+    """Return a study, or what is known of it where its storage does not answer at once."""
+    store.hurry()
+    try:
+        store.trials()
+    except StorageError:
+        return rescued(store)
+    return store
 
 
 def rescued(store: Store) -> Store:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from optuna_search._lease import renewed
 from optuna_search._opening import create_or_continue, open_existing, unique_name, warn_of_foreign_trials
 from optuna_search._reading import Setup, results_of, setup_of, texts_of
 from optuna_search._record import measured_here
-from optuna_search._rescue import refit_told_apart, rescued, take_in_spilled
+from optuna_search._rescue import reachable, refit_told_apart, rescued, take_in_spilled
 from optuna_search._results import (
     Leaderboard,
     is_multimetric,
@@ -339,15 +339,10 @@ class OptunaSearchCV(BaseSearchCV):
                 self._search(store, space, evaluation, context, started)
                 kept = store.kept()
             except KeyboardInterrupt as interrupt:
-                with contextlib.suppress(Exception):  # nothing that a storage or a refit has to say comes before this
-                    interrupt.add_note(store.what_is_kept())
-                    self._publish(store, store.kept(), space, self._setup)
+                self._leave(reachable, store, space, interrupt)
                 raise
             except StorageError as error:
-                with contextlib.suppress(Exception):
-                    known = rescued(store)
-                    self._publish(known, known.kept(), space, self._setup)
-                    error.add_note(known.what_is_kept())
+                self._leave(rescued, store, space, error)
                 raise
             self._report_failed_fits(kept)
             self._publish(store, kept, space, self._setup)
@@ -357,6 +352,13 @@ class OptunaSearchCV(BaseSearchCV):
                     self._refit(X, y, routed.estimator.fit, context, about)
         context.call_on_fit_task_end(**about)
         return self
+
+    def _leave(self, known: Callable[[Store], Store], store: Store, space: AnySpace, error: BaseException) -> None:
+        """Publish what is known where the search did not come to its end, and say so."""
+        with contextlib.suppress(Exception):  # nothing that a storage or a refit has to say comes before the error
+            store = known(store)
+            error.add_note(store.what_is_kept())
+            self._publish(store, store.kept(), space, self._setup)
 
     # --- before the first fit ---
 

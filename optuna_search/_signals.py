@@ -16,6 +16,8 @@ from typing import Any
 
 #: Whether SIGTERM has a handler of ours.
 _is_watched = False
+#: What each block holds back that must not be disturbed, the innermost last.
+_held: list[list[tuple[int, FrameType | None]]] = []
 #: The signals that were held back when a fork began.
 _mask: set[Any] | None = None
 
@@ -72,6 +74,7 @@ def undisturbed() -> Iterator[None]:
         for number, handler in usual.items():
             signal.signal(number, handler)
 
+    _held.append(held)
     for number in (signal.SIGINT, signal.SIGTERM) if _in_main_thread() else ():
         # One without a handler in Python is ignored, or ends the process without asking.
         if callable(handler := signal.getsignal(number)):
@@ -80,9 +83,15 @@ def undisturbed() -> Iterator[None]:
     try:
         yield
     finally:
+        _held.remove(held)
         let_through()
         for caught, frame in held:
             usual[caught](caught, frame)
+
+
+def is_held() -> bool:
+    """Whether a signal waits for the end of a block: whoever waits for something else in there had better stop."""
+    return any(_held)
 
 
 def came_by_signal(error: BaseException) -> bool:

@@ -41,6 +41,8 @@ ATTEMPTS = 10
 MAX_REASON = 1000
 #: Seconds until a server that does not answer counts as unreachable.
 CONNECT_TIMEOUT = 8
+#: What libpq is told, so that a connection whose other end is gone without a word ends after half a minute.
+KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 
 
 def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
@@ -218,12 +220,13 @@ def _open_url(url: str, path: str | None = None, sqlite: type[sqlite3.Connection
     import sqlalchemy
     from optuna.storages import RDBStorage
 
-    backend = url.partition("://")[0].partition("+")[0]
+    backend, _, driver = url.partition("://")[0].partition("+")
     connect: dict[str, Any] = {}
     if backend == "sqlite":
         connect = {"timeout": BUSY_TIMEOUT, "factory": sqlite}
-    elif backend in ("postgresql", "mysql", "mariadb"):
-        connect = {"connect_timeout": CONNECT_TIMEOUT}
+    elif driver in ("", "psycopg", "psycopg2", "pymysql", "mysqldb"):  # the others have other names for it
+        connect = {"connect_timeout": CONNECT_TIMEOUT} | (KEEPALIVES if backend == "postgresql" else {})
+        connect = {name: value for name, value in connect.items() if name not in sqlalchemy.make_url(url).query}
     options: dict[str, Any] = {"connect_args": connect, "pool_pre_ping": backend != "sqlite"}
     if path is not None:
         connection = functools.partial(sqlite3.connect, path, check_same_thread=False, **connect)

@@ -29,13 +29,18 @@ from optuna_search._guard import Guard
 from optuna_search._header import header_of
 from optuna_search._kept import Kept, candidate_of, finished, kept_of
 from optuna_search._record import ABANDONED, CLAIM, FAILURE, LOST, RECORD, RETIRED, WORKER, Record
+from optuna_search._signals import is_held
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._spill import spill
+from optuna_search._storage import place_of
 from optuna_search._tokens import plain
 from optuna_search._trouble import persistently
 from optuna_search.exceptions import StorageError
 
 T = TypeVar("T")
+
+#: Seconds that a storage is waited for when somebody has asked for the end.
+HURRY_SECONDS = 2.0
 
 
 class Store:
@@ -64,8 +69,10 @@ class Store:
         self._seen: Sequence[FrozenTrial] = ()
         self._ended: dict[int, FrozenTrial] = {}
         self._guard = Guard(storage, self.study_id, study_name, self.study_identity)
-        #: Whether the storage has failed for good: it is not waited for a second time.
-        self._is_lost = False
+        #: Seconds that the storage is waited for, if they are others than usual.
+        self._patience: float | None = None
+        #: Whether it is not called any more: it does not even fail.
+        self._is_left = False
 
     # --- the study ---
 
@@ -83,21 +90,31 @@ class Store:
 
     def depart(self) -> None:
         """Write that it is not any more."""
-        self._write_worker(None)
+        if not self._is_left:
+            self._write_worker(None)
 
     def _write_worker(self, claim: Mapping[str, Any] | None) -> None:
         with self._guard.unless_it_is_gone():
             self.storage.set_study_system_attr(self.study_id, f"{WORKER}{self.search_id}", claim)
 
     def _persist(self, call: Callable[[], T], found: Callable[[], T | None] = lambda: None) -> T:
-        """Call the storage until it has answered; one that has failed for good is called only once more."""
+        """Call the storage until it has answered; one that has failed for good is not waited for a second time."""
         if isinstance(self.storage, InMemoryStorage):
             return call()
+        if self._is_left:
+            raise StorageError(f"{place_of(self.storage)}: it does not answer, and is not asked any more.")
         try:
-            return persistently(self.storage, call, found, 0 if self._is_lost else None)
+            return persistently(self.storage, call, found, self._patience)
         except StorageError:
-            self._is_lost = True
+            self._patience = 0
             raise
+        except BaseException:  # a second Ctrl-C, where the first one waits for the end of a call
+            self._is_left = is_held()
+            raise
+
+    def hurry(self) -> None:
+        """Wait for the storage for a moment only from now on: somebody has asked for the end."""
+        self._patience = HURRY_SECONDS if self._patience is None else self._patience
 
     # --- one trial ---
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from optuna.storages import BaseStorage
 
 from optuna_search._compat import is_of_storage
+from optuna_search._signals import is_held
 from optuna_search._storage import place_of, reason_of
 from optuna_search.exceptions import StorageError
 
@@ -20,6 +21,8 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 60.0
 #: Seconds between two attempts, at first and at most.
 PAUSE_SECONDS = (0.05, 3.0)
+#: How often it is looked for a signal meanwhile.
+GLANCE_SECONDS = 0.5
 
 #: What does not pass, in the words and numbers of those who say it, and in ours.
 _LASTING: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
@@ -46,7 +49,7 @@ def persistently(
     found: Callable[[], T | None] = lambda: None,
     patience: float | None = None,
 ) -> T:
-    """Call a storage until it has answered, within `PATIENCE_SECONDS`.
+    """Call a storage until it has answered, within `PATIENCE_SECONDS`, or until somebody asks for the end by a signal.
 
     Parameters
     ----------
@@ -79,13 +82,20 @@ def persistently(
                 raise
             trouble, what = error, _lasting(error)
             waited = time.monotonic() - began
-            if what is None and waited + pause > patience:
+            if what is None and (is_held() or waited + pause > patience):
                 what = f"{_passing(error)}, waited {waited:.0f} s"
         if what is not None:  # raised out here: what a driver says may quote a password, and is not to come along
             raise StorageError(f"{place_of(storage)}: {what} ({reason_of(trouble, storage)}).")
-        time.sleep(pause * (0.5 + random.random() / 2))
+        _sleep(pause * (0.5 + random.random() / 2))
         pause = min(2 * pause, PAUSE_SECONDS[1])
         attempt = again
+
+
+def _sleep(seconds: float) -> None:
+    """Sleep, but no longer than until a signal comes, also where it is held back."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not is_held():
+        time.sleep(min(left, GLANCE_SECONDS))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

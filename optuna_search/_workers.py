@@ -238,7 +238,8 @@ class Backend:
             elif last_of:
                 self.send(task)
             else:
-                self._suspect(task, is_guilty, next(iter(ended.values()), None))
+                is_innocent = pid is not None and bool(ended)  # its worker is none of those that died
+                self._suspect(task, is_guilty and not is_innocent, next(iter(ended.values()), None))
 
     def _suspect(self, task: Task, is_guilty: bool, exit_code: int | None) -> None:
         """Have a task sent again that was lost with a worker: alone, so that it shows whether it is its fault."""

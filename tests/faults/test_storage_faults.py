@@ -1,5 +1,6 @@
 """Storages that are locked, away, full, read-only, deleted, damaged, slow: nothing that was finished is lost."""
 
+import contextlib
 import functools
 import json
 import math
@@ -81,6 +82,48 @@ def inner(request, tmp_path):
     if request.param == "sqlite":
         return RDBStorage(f"sqlite:///{tmp_path}/s.db")
     return JournalStorage(JournalFileBackend(str(tmp_path / "s.journal")))
+
+
+@contextlib.contextmanager
+def ctrl_c_in(*seconds):
+    """Press Ctrl-C in so many seconds, each."""
+    timers = [threading.Timer(one, os.kill, (os.getpid(), signal.SIGINT)) for one in seconds]
+    for timer in timers:
+        timer.start()
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.join()
+
+
+class TestCtrlC:
+    """While a storage is waited for, which may take a minute."""
+
+    @pytest.mark.parametrize("calls", [WRITES, ("create_new_trial",)], ids=["an end", "a claim"])
+    def test_ends_the_search_within_seconds_and_nothing_is_lost(self, calls, inner, disturb):
+        storage = FaultyStorage(inner)
+        disturb[8] = lambda: storage.plan(Fault(calls=(*calls, "get_all_trials"), error=locked, times=math.inf))
+        made = search(storage, Disturbs())
+        started = time.monotonic()
+        with ctrl_c_in(2.5), pytest.raises(KeyboardInterrupt) as raised:
+            made.fit(X, Y)
+        assert time.monotonic() - started < 9
+        assert "4 finished trials are kept in the study 's'" in raised.value.__notes__[0]
+        assert made.n_trials_ == 4
+        again = search(inner, Disturbs()).fit(X, Y)
+        assert {*results_of(made)} <= {*results_of(again)}
+        assert again.n_trials_ == 6 and Disturbs.fits == 12
+
+    def test_a_second_time_does_not_wait_for_a_call_that_does_not_come_back(self, inner, disturb):
+        storage = FaultyStorage(inner)
+        disturb[7] = lambda: storage.plan(Fault(kind="delay", seconds=60, times=math.inf))
+        made = search(storage, Disturbs())
+        started = time.monotonic()
+        with ctrl_c_in(2, 4), pytest.raises(KeyboardInterrupt):
+            made.fit(X, Y)
+        assert time.monotonic() - started < 9
+        assert made.n_trials_ >= 3
 
 
 class TestACallThatFailsOnce:
@@ -317,6 +360,13 @@ class TestPostgreSQL:
         fitted = search(own_postgres.url, Disturbs()).fit(X, Y)
         assert [x for x, _ in results_of(fitted)] == undisturbed_scores()
         assert states(own_postgres.url) == ["COMPLETE"] * 6
+
+    def test_that_is_gone_without_a_word_is_noticed_by_the_connection(self, own_postgres):
+        """A network that is cut says nothing; only what its two ends ask each other tells."""
+        url = f"{own_postgres.url}?keepalives_count=7"
+        with search(url).fit(X, Y).study_._storage._backend.engine.connect() as connection:
+            asked = connection.connection.dbapi_connection.info.get_parameters()
+        assert asked.items() >= {"tcp_user_timeout": "30000", "keepalives_idle": "15", "keepalives_count": "7"}.items()
 
     def test_an_outage_of_ten_seconds_is_waited_for(self, own_postgres, disturb):
         with CuttingProxy.before(own_postgres.url) as proxy:
