@@ -26,11 +26,12 @@ from optuna.trial import TrialState, create_trial
 from processes import Process, wait_until
 from proxy import CuttingProxy, free_port
 from servers import missing
+from simulating import Killed, World
 from sklearn.base import clone
 
-from optuna_search import OptunaSearchCV, studies
+from optuna_search import OptunaSearchCV, _lease, studies
 from optuna_search._compat import relational
-from optuna_search._record import RECORD
+from optuna_search._record import CLAIM, RECORD
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
@@ -145,6 +146,89 @@ def test_a_fault_that_could_never_come_is_refused():
     with pytest.raises(AssertionError, match="is none of"):
         Fault(kind="raises")
     assert "closed the connection" in str(connection_lost().__cause__.orig)
+
+
+# --- simulated processes ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def world(inner):
+    with World(lambda: inner) as world:
+        yield world
+
+
+class TestASimulatedProcess:
+    def test_leaves_a_running_claim_where_it_is_killed(self, world):
+        process = world.process().begin(lambda storage: search(storage).fit(X, Y))
+        process.go_on_until("fit")
+        process.kill()
+        assert isinstance(process.error, Killed) and not process.is_at_work
+        trials = process.storage.get_all_trials(process.storage.get_study_id_from_name("s"))
+        assert [trial.state for trial in trials] == [TrialState.RUNNING]
+        assert trials[0].user_attrs[CLAIM]["pid"] == process.pid
+        assert not world.fits
+
+    def test_writes_nothing_from_then_on(self, world):
+        process = world.process().begin(lambda storage: search(storage).fit(X, Y))
+        process.go_on_until("set_trial_state_values")
+        before = list(process.storage.calls)
+        process.kill()
+        assert process.storage.calls == before
+
+    def test_does_one_step_at_a_time(self, world):
+        one, other = (world.process().begin(lambda storage: search(storage).fit(X, Y)) for _ in range(2))
+        for process in (one, other):
+            process.go_on_until("create_new_trial")
+        other.go_on()
+        assert "create_new_trial" in other.storage.names() and "create_new_trial" not in one.storage.names()
+        world.finish()
+        assert one.result.n_trials_ == other.result.n_trials_ == 4
+        assert {fit.process for fit in world.fits} == {one, other}
+        assert len(world.fits) == 2 * 4
+
+    @pytest.mark.parametrize(("host", "seconds"), [("here", 0), ("there", _lease.LEASE_SECONDS)])
+    def test_that_was_killed_is_dead_at_once_to_its_own_host_alone(self, world, host, seconds):
+        process = world.process("here").begin(lambda storage: search(storage).fit(X, Y))
+        process.go_on_until("fit")
+        process.kill()
+        before = world.now
+        other = world.process(host).begin(lambda storage: search(storage).fit(X, Y))
+        world.finish()
+        assert other.result.n_trials_ == 4
+        assert seconds <= world.now - before <= seconds + 5
+
+    def test_hears_ctrl_c_when_it_may(self, world):
+        process = world.process().begin(lambda storage: search(storage).fit(X, Y))
+        process.go_on_until("create_new_trial")
+        process.press_ctrl_c()
+        world.finish()
+        assert isinstance(process.error, KeyboardInterrupt)
+        (trial,) = process.storage.get_all_trials(process.storage.get_study_id_from_name("s"))
+        assert trial.state == TrialState.FAIL, "it was claimed, and then given up"
+
+    def test_renews_its_claims_unless_it_is_suspended(self, world):
+        process = world.process().begin(lambda storage: search(storage).fit(X, Y))
+        process.go_on_until("fit")
+
+        def renewed():
+            (trial,) = process.storage.get_all_trials(process.storage.get_study_id_from_name("s"))
+            return trial.user_attrs[CLAIM]["renewed"]
+
+        before = renewed()
+        process.is_suspended = True
+        world.pass_time(100)
+        assert renewed() == before
+        process.is_suspended = False
+        world.pass_time(100)
+        assert renewed() > before
+
+    def test_that_stays_has_one_search_after_the_other(self, world):
+        process = world.process(stays=True)
+        for n_trials in (2, 4):
+            process.begin(lambda storage: search(storage, n_trials=n_trials).fit(X, Y))  # noqa: B023 - done at once
+            world.finish()
+            assert process.result.n_trials_ == n_trials
+        assert process.is_alive and [end for _, end in world.ends] == [None, None]
 
 
 # --- a proxy ----------------------------------------------------------------------------------------------------------
