@@ -78,9 +78,13 @@ class Store:
 
     def arrive(self) -> None:
         """Write that a search is at work on the study, also between two trials; from now on it must stay there."""
-        with self._guard.unless_it_is_gone():
-            if self.storage.get_study_system_attrs(self.study_id).get(RETIRED):  # by a deletion that was killed
-                self.storage.set_study_system_attr(self.study_id, RETIRED, False)
+
+        def call_back() -> None:
+            with self._guard.unless_it_is_gone():
+                if self.storage.get_study_system_attrs(self.study_id).get(RETIRED):  # by a deletion that was killed
+                    self.storage.set_study_system_attr(self.study_id, RETIRED, False)
+
+        self._persist(call_back)
         self._guard.is_on = True
         self._persist(self.stay)
 
