@@ -1,8 +1,9 @@
 """How long a claim on a trial holds.
 
 A process of this host is asked whether it lives. Of another host's nothing can be asked: its driver renews
-the claims of its trials, and a claim that has not changed for `LEASE_SECONDS` has no owner any more. That
-time is measured by whoever waits, on a clock that nobody sets: no two clocks are compared where a trial is at stake.
+the claims of its trials, and a claim that has not changed for `LEASE_SECONDS` has no owner any more; of a process of
+this host that lives, for `FORGOTTEN_SECONDS`. That time is measured by whoever waits, on a clock that nobody sets: no
+two clocks are compared where a trial is at stake.
 A search also says of itself that it is at work, with a date. That keeps others from renaming or deleting its study,
 and no more.
 """
@@ -29,7 +30,8 @@ from optuna_search._store import Store
 RENEWAL_SECONDS = 30.0
 #: One that was not renewed for so long has run out.
 LEASE_SECONDS = 115.0
-#: A search on another host of which nothing was seen for so long is over; clocks of hosts may differ by minutes.
+#: A search of which nothing was seen for so long is over: clocks of hosts may differ by minutes, and a fit may keep
+#: all threads of its process from running.
 FORGOTTEN_SECONDS = 900.0
 #: Longer than a write waits for its turn when the storage is not idle.
 LAST_WRITE_SECONDS = 0.5
@@ -52,12 +54,16 @@ class Patience:
         state : object
             What changes while its owner is at work, if that is not the claim itself.
         """
-        if not _owner.is_claim(claim) or _owner.is_here(claim):
-            return not _owner.is_claim(claim) or _owner.is_dead(claim)
+        if not _owner.is_claim(claim) or _owner.is_dead(claim):
+            return True
+        if _owner.is_ours(claim):  # its search is at work
+            return False
         state = claim if state is None else state
         if state != self._state:
             self._state, self._since = state, time.monotonic()
-        return time.monotonic() - self._since > LEASE_SECONDS
+        # A process of this host lives on when its search has failed, and may not have been able to say so.
+        patience = FORGOTTEN_SECONDS if _owner.is_here(claim) else LEASE_SECONDS
+        return time.monotonic() - self._since > patience
 
 
 def owners(trials: Iterable[FrozenTrial], study_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any]) -> list[str]:

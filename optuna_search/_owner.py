@@ -51,6 +51,12 @@ def is_here(other: Any) -> bool:
     return is_claim(other) and other.get("host") == _host()
 
 
+def is_ours(other: Any) -> bool:
+    """Whether the owner of a claim is, or was, this process; it knows which of its searches are at work."""
+    pid = os.getpid()
+    return is_here(other) and other["pid"] == pid and other.get("started") == _started(pid)
+
+
 def is_dead(other: Any) -> bool:
     """Whether the owner of a claim is known to be gone; of another host's processes nothing is known.
 
@@ -61,9 +67,9 @@ def is_dead(other: Any) -> bool:
     """
     if not is_here(other):
         return False
-    started = _started(other["pid"])
-    if other["pid"] == os.getpid() and other.get("started") == started and isinstance(other.get("search"), str):
+    if is_ours(other) and isinstance(other.get("search"), str):
         return other["search"] not in _at_work
+    started = _started(other["pid"])
     return not _exists(other["pid"]) or (started is not None and started != other.get("started"))
 
 

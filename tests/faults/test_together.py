@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import math
 import os
 import signal
 import subprocess
@@ -18,10 +19,12 @@ import numpy as np
 import optuna
 import pytest
 from estimators import KnownScore
+from faulty import Fault, locked
 from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import TrialState, create_trial
 from processes import PATIENCE, Process, wait_until
+from simulating import World
 from test_deaths import gated_search, run_gated
 
 from optuna_search import OptunaSearchCV, _engine, _lease, _owner, studies
@@ -515,6 +518,51 @@ def test_a_trial_that_could_not_be_given_up_does_not_block_the_next_fit_of_this_
     fitted = alone(storage, n_trials=3, error_score="raise").fit(X, Y)
     assert list(fitted.cv_results_["trial_number"]) == [1, 2, 3]
     assert study.trials[0].user_attrs["failure"] == "abandoned"
+
+
+def failed(process, step, *, interrupt):
+    """Have a search fail, whose process lives on, because its storage is away from a step on, and came back later."""
+    process.begin(lambda storage: made_for(storage).fit(X, Y)).go_on_until(step)
+    process.storage.plan(Fault(times=math.inf, error=locked))
+    if interrupt:
+        process.press_ctrl_c()
+    while process.is_at_work:
+        process.go_on()
+    process.storage.plan()
+    return process.error
+
+
+def made_for(storage):
+    return OptunaSearchCV(
+        KnownScore(), SPACE, storage=storage, study_name="s", n_trials=3, cv=2, random_state=0, refit=False
+    )
+
+
+@pytest.mark.parametrize("host", ["here", "there"])
+def test_what_a_failed_search_could_not_write_is_taken_in_while_its_process_lives_on(host, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    storage = InMemoryStorage()
+    with World(lambda: storage) as world:
+        error = failed(world.process("here", stays=True), "set_trial_user_attr", interrupt=False)
+        assert isinstance(error, StorageError) and "The result of trial 0 is in" in str(error)
+        other = world.process(host).begin(lambda storage: made_for(storage).fit(X, Y))
+        world.finish()
+        assert list(other.result.cv_results_["trial_number"]) == [0, 1, 2]
+        assert len(world.fits) == 2 * 3, "nothing was fitted again"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("host", "seconds"), [("here", _lease.FORGOTTEN_SECONDS), ("there", _lease.LEASE_SECONDS)])
+def test_a_trial_that_a_failed_search_could_not_give_up_is_not_waited_for_as_long_as_its_process_lives(host, seconds):
+    storage = InMemoryStorage()
+    with World(lambda: storage) as world:
+        error = failed(world.process("here", stays=True), "fit", interrupt=True)
+        assert isinstance(error, KeyboardInterrupt)
+        assert [trial.state for trial in storage.get_all_trials(0)] == [TrialState.RUNNING]
+        other, before = world.process(host).begin(lambda storage: made_for(storage).fit(X, Y)), world.now
+        world.finish()
+        assert list(other.result.cv_results_["trial_number"]) == [1, 2, 3]
+        assert seconds < world.now - before < seconds + 10
 
 
 def test_a_trial_that_somebody_else_has_brought_to_its_end_is_not_written_again():
