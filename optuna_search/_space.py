@@ -521,6 +521,8 @@ def _branches(dicts: Sequence[dict[str, Dimension]]) -> Iterator[Branch]:
         for name, dim in one.items():
             shape = shapes[name].index(dim.describe())
             names[name] = name if len(shapes[name]) == 1 else f"{name} ({shape + 1})"
+            while (stored := dim.stored_name(names[name])) != name and stored in shapes:  # another parameter's own name
+                names[name] += "'"
         yield Branch(one, names, f"{labels[place]} ({number + 1})" if len(twins) > 1 else labels[place])
 
 

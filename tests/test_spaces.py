@@ -699,6 +699,33 @@ def test_a_parameter_of_two_shapes_has_two_names_in_the_study():
         assert len({repr(t.distributions[name]) for t in found.study_.trials if name in t.distributions}) == 1
 
 
+@pytest.mark.parametrize(
+    "space",
+    [
+        [{"x": [1]}, {"x": [2], "x (1)": [True]}],
+        [{"x": [1]}, {"x": [2]}, {"x (1)": [3], "x (2)": [4]}],
+        {"x": scipy.stats.norm(), "quantile(x)": [1, 2]},
+    ],
+    ids=["beside a shape", "instead of a shape", "beside a quantile"],
+)
+def test_a_name_that_reads_like_one_in_the_study_is_a_parameter_of_its_own(space, where):
+    class Takes(KnownScore):
+        def get_params(self, deep=True):
+            return vars(self) | {}
+
+        def set_params(self, **params):
+            vars(self).update(params)
+            return self
+
+        def score(self, X, y=None):
+            return 0.0
+
+    found, again = (search(space, Takes(), sampler="tpe", n_trials=3, **where) for _ in range(2))
+    assert again.cv_results_["params"] == found.cv_results_["params"]
+    dicts = space if isinstance(space, list) else [space]
+    assert {frozenset(params) for params in found.cv_results_["params"]} == {frozenset(one) for one in dicts}
+
+
 def test_the_order_of_dicts_may_change_between_runs(where):
     where |= {"sampler": "random"}
     first = search(BRANCHES, n_trials=8, **where)
