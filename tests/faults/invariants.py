@@ -22,7 +22,7 @@ from sklearn.model_selection import GridSearchCV
 
 from optuna_search import OptunaSearchCV
 from optuna_search._engine import HANDED_BACK
-from optuna_search._record import FAILURE, RECORD
+from optuna_search._record import ABANDONED, FAILURE, RECORD
 from optuna_search._storage import open_storage
 
 #: How many times more examples than in a usual run, where each finds the same ones.
@@ -121,6 +121,7 @@ def check_trials(trials, world, was_disturbed):
     keys = [key_of(t) for t in trials if RECORD in t.user_attrs and t.number in fitted]
     assert len(set(keys)) == len(keys), "a candidate was fitted twice"
     for t in trials:
+        assert RECORD not in t.user_attrs or t.user_attrs.get(FAILURE) != ABANDONED, "its end was known"
         if RECORD not in t.user_attrs and t.number in fitted:
             assert t.user_attrs[FAILURE] != HANDED_BACK, "what is handed back was never fitted"
             assert fitted[t.number] in was_disturbed, f"trial {t.number} was fitted for nothing"
