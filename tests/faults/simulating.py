@@ -24,8 +24,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 from faulty import WRITES, FaultyStorage
+from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.storages import BaseStorage
 
 from optuna_search import _engine, _lease, _opening, _owner, _search, _store, _trouble
@@ -50,6 +52,17 @@ class Fit:
     process: "Process"
     trial: int
     split: int
+
+
+class Repeatable(np.random.RandomState):
+    """Takes its seeds from a generator where it would take them from the system."""
+
+    def __init__(self, seeds: random.Random) -> None:
+        self._seeds = seeds
+        super().__init__(seeds.getrandbits(32))
+
+    def seed(self, seed: int | None = None) -> None:
+        super().seed(self._seeds.getrandbits(32) if seed is None else seed)
 
 
 class World:
@@ -80,7 +93,9 @@ class World:
             self._patch.setattr(module, "time", clock)
         for module in (_engine, _lease):
             self._patch.setattr(module, "undisturbed", self._undisturbed)
-        self._patch.setattr(_trouble, "random", random.Random(0))  # the same steps each time
+        self._patch.setattr(_trouble, "random", numbers := random.Random(0))  # the same steps each time
+        # A sampler that draws what another process draws is seeded anew from the system.
+        self._patch.setattr(LazyRandomState, "_set_rng", lambda lazy: setattr(lazy, "_rng", Repeatable(numbers)))
         self._patch.setattr(_lease, "_renewing", self._renewing)
         self._patch.setattr(_search, "open_workers", self._open_workers)
         self._patch.setattr(_owner, "os", types.SimpleNamespace(getpid=lambda: self._process.pid))
