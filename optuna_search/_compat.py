@@ -495,16 +495,20 @@ def apart(function: Callable[..., Any], args: tuple[Any, ...], environment: dict
     return process, connection
 
 
+_starting = threading.Lock()
+
+
 @contextlib.contextmanager
 def _no_daemon() -> Iterator[None]:
     """Let a daemonic process, as workers of dask are, have a child for once: one that does not outlive it."""
     config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
-    daemon = config.pop("daemon", None)
-    try:
-        yield
-    finally:
-        if daemon is not None:
-            config["daemon"] = daemon
+    with _starting:  # one thread after the other
+        daemon = config.pop("daemon", None)
+        try:
+            yield
+        finally:
+            if daemon is not None:
+                config["daemon"] = daemon
 
 
 def ahead(pre_dispatch: int | str | None, n_workers: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 from optuna.storages import BaseStorage
@@ -28,8 +29,18 @@ def study_names(storage: BaseStorage) -> list[str]:
         return [str(name) for (name,) in rows]
 
 
+#: The files of storages: one that fails later is not to be asked again.
+_files: weakref.WeakKeyDictionary[BaseStorage, Path | None] = weakref.WeakKeyDictionary()
+
+
 def file_of_storage(storage: BaseStorage) -> Path | None:
     """Return the file that a storage keeps everything in; None if it is no file, or a server knows."""
+    if storage not in _files:
+        _files[storage] = _find_file(storage)
+    return _files[storage]
+
+
+def _find_file(storage: BaseStorage) -> Path | None:
     if (journal := journal_path(storage)) is not None:
         return Path(journal)
     database = relational(storage)

@@ -183,9 +183,8 @@ class Isolated:
     def _helper(self, helpers: _Helpers) -> _Helper:
         """Take a helper that has nothing to do, or a new one."""
         helper = None
-        while helper is None and helpers.idle:
-            helper = helpers.idle.pop()
-            if not helper.is_fresh:
+        with contextlib.suppress(IndexError):  # other threads take from them, too
+            while not (helper := helpers.idle.pop()).is_fresh:
                 helper.kill()
                 helper = None
         helper = helper or self._begun()

@@ -117,12 +117,14 @@ class StudyJournal(BaseJournalBackend):
             for log in logs:
                 line = json.dumps({**log, AT: begin + len(text)}, separators=(",", ":"))
                 text += line.encode() + b"\n"
+            written = 0
             try:
-                while text:
-                    text = text[os.write(descriptor, text) :]
+                while written < len(text):
+                    written += os.write(descriptor, text[written:])
                 os.fsync(descriptor)
             except BaseException:
-                os.ftruncate(descriptor, begin)
+                if _size(descriptor) <= begin + len(text):  # else others have gone on, and what they wrote stays
+                    os.ftruncate(descriptor, begin)
                 raise
 
     @contextlib.contextmanager

@@ -73,6 +73,11 @@ def is_dead(other: Any) -> bool:
     return not _exists(other["pid"]) or (started is not None and started != other.get("started"))
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number, and not only what its parent has not noticed yet."""
+    return _exists(pid) and _started(pid) != ""
+
+
 @cache
 def _host() -> str:
     # Two containers may share a name, and not their processes: the boot and the process namespace tell.

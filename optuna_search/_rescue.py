@@ -19,6 +19,7 @@ from optuna_search._record import ABANDONED, CLAIM, FAILURE, HANDED_BACK, RECORD
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._spill import spilled
 from optuna_search._store import Store
+from optuna_search._trouble import persistently
 from optuna_search.exceptions import SpaceError, StorageError
 
 
@@ -64,7 +65,8 @@ def take_in_spilled(store: Store, space: AnySpace) -> None:
             candidate = candidate_of(ended, space)
         except SpaceError as error:
             raise damaged(what, error) from None
-        if _take_in(Store(store.storage, store.study_name), trials, ended, candidate):
+        taker = persistently(store.storage, lambda: Store(store.storage, store.study_name))
+        if _take_in(taker, trials, ended, candidate):
             with contextlib.suppress(OSError):
                 path.unlink()
 

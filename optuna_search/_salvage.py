@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from optuna_search._journal import AT, parsed
 from optuna_search._record import CLAIM, FAILURE, LOST, RECORD
+from optuna_search._storage import open_storage
 from optuna_search.exceptions import StorageError
 
 #: Optuna's numbers of what is done in a line: a study is made, a trial is made, a trial gets an attribute.
@@ -28,7 +30,7 @@ class Salvage:
     Attributes
     ----------
     lines : int
-        Lines that could be read.
+        Lines that were saved.
     damaged : tuple of int
         The numbers of those that could not.
     trials_lost : int
@@ -49,7 +51,7 @@ def salvage(path: Path, new_path: Path) -> Salvage:
     Raises
     ------
     StorageError
-        If the old file is not there, or the new one is.
+        If the old file is not there, or the new one is; or if what is left makes no study.
     """
     if not path.is_file():
         raise StorageError(f"path={str(path)!r}: there is no such file.")
@@ -59,13 +61,19 @@ def salvage(path: Path, new_path: Path) -> Salvage:
     damaged = tuple(number for number, (_, whole) in enumerate(read, 1) if not whole)
     n_possible = path.stat().st_size // _MIN_LINE
     logs = _once(log for log, _ in read if log is not None and _is_possible(log, n_possible))
-    lost = 0
-    with new_path.open("xb") as file:
-        for log in _in_their_places(logs):
-            lost += _at(log, "user_attrs", FAILURE) == LOST
-            line = json.dumps({**log, AT: file.tell()}, separators=(",", ":"))
-            file.write(line.encode() + b"\n")
-    return Salvage(len(logs), damaged, lost)
+    saved = [*_in_their_places(logs)]
+    file = new_path.open("xb")
+    try:
+        with file:
+            for log in saved:
+                line = json.dumps({**log, AT: file.tell()}, separators=(",", ":"))
+                file.write(line.encode() + b"\n")
+        open_storage(new_path, to_read=True)
+    except BaseException:
+        new_path.unlink()
+        raise
+    lost = sum(_at(log, "user_attrs", FAILURE) == LOST for log in saved)
+    return Salvage(len(saved), damaged, lost)
 
 
 def _whole_part(line: bytes) -> tuple[dict[str, Any] | None, bool]:
@@ -99,22 +107,23 @@ def _in_their_places(logs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     attrs = [log for log in logs if log["op_code"] == _ATTRIBUTE]
     claims = {log["trial_id"]: claim for log in attrs if isinstance(claim := _claim_in(log), str)}
     places = {claim: place for place, claim in claims.items()}
-    n_studies = n_trials = 0
+    n_studies = n_trials = study = 0
     for log in logs:
+        kind, trial = log["op_code"], log.get("trial_id", -1)
         while n_studies <= log.get("study_id", -1):  # it was made before something is said of it
             yield _nameless_study(log, n_studies)
             n_studies += 1
-        if log["op_code"] == _STUDY:
-            n_studies += 1
-        elif log["op_code"] == _TRIAL:
-            place = places.get(str(_at(log, "user_attrs", CLAIM, "nonce")))
-            while n_trials in claims if place is None else n_trials < place:  # the place of another one
-                yield _placeholder(log)
-                n_trials += 1
-            n_trials += 1
-        elif log.get("trial_id", -1) >= n_trials:
-            continue
-        yield log
+        n_studies += kind == _STUDY
+        place = trial + 1 if trial in claims else n_trials  # so many were made before this line
+        if kind == _TRIAL:
+            study = log["study_id"]
+            free = next(number for number in itertools.count(n_trials) if number not in claims)
+            place = places.get(str(_at(log, "user_attrs", CLAIM, "nonce")), free)
+        for _ in range(n_trials, place):
+            yield _lost_trial(log, study)
+        n_trials = max(n_trials, place) + (kind == _TRIAL)
+        if trial < n_trials:
+            yield log
 
 
 def _claim_in(log: dict[str, Any]) -> Any:
@@ -135,8 +144,8 @@ def _nameless_study(log: dict[str, Any], number: int) -> dict[str, Any]:
     return {"op_code": _STUDY, "worker_id": log["worker_id"], "study_name": name, "directions": [_MAXIMIZE]}
 
 
-def _placeholder(log: dict[str, Any]) -> dict[str, Any]:
-    """Return the line of a failed trial beside another one."""
-    kept = {name: log[name] for name in ("op_code", "worker_id", "study_id", "datetime_start")}
+def _lost_trial(log: dict[str, Any], study: int) -> dict[str, Any]:
+    """Return the line of a failed trial before another line."""
+    kept = {"op_code": _TRIAL, "worker_id": log["worker_id"], "study_id": study, "datetime_start": None}
     empty: dict[str, Any] = {"distributions": {}, "params": {}, "system_attrs": {}, "intermediate_values": {}}
     return kept | empty | {"state": _FAIL, "value": None, "values": None, "user_attrs": {FAILURE: LOST}}

@@ -184,7 +184,9 @@ class OptunaSearchCV(BaseSearchCV):
     StudyMismatchError
         At ``fit``, if the study of this name was measured on something else.
     StorageError
-        If the storage cannot be opened.
+        If the storage cannot be opened; or if it fails in the middle, and then the results so far are there.
+    WorkerError
+        With ``error_score="raise"``, if a fit took longer than `fit_timeout` or its process died.
     NoResultError
         If no trial was finished.
 
@@ -305,8 +307,13 @@ class OptunaSearchCV(BaseSearchCV):
 
         Raises
         ------
-        InvalidRequestError, StudyMismatchError, StorageError
+        InvalidRequestError, StudyMismatchError
             Before anything is fitted.
+        StorageError
+            Before anything is fitted, or when the storage has failed for a minute: every fitted attribute but
+            ``best_estimator_`` is set then.
+        WorkerError
+            With ``error_score="raise"``, if a fit did not come back.
         NoResultError
             If no trial was finished.
         ValueError

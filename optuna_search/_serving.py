@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna_search._compat import no_experimental_warnings
 from optuna_search._storage import open_storage
-from optuna_search.exceptions import ExposedStorageWarning, InvalidRequestError
+from optuna_search.exceptions import ExposedStorageWarning, InvalidRequestError, StorageError
 
 #: Where Optuna's own proxy listens.
 PORT = 13000
@@ -38,12 +38,22 @@ def serve(storage: Any, *, host: str = "127.0.0.1", port: int = PORT, expose: bo
     InvalidRequestError
         If other machines would reach it, and nobody said that they may; if the address is none.
     StorageError
-        If the storage cannot be opened.
+        If the storage cannot be opened, or somebody else listens there.
+    ImportError
+        If grpcio is not installed (``pip install 'optuna-search[grpc]'``).
 
     Warns
     -----
     ExposedStorageWarning
         If other machines reach it.
+
+    Examples
+    --------
+    It listens until somebody ends it, and so stands in a script of its own:
+
+    >>> from optuna_search import studies
+    >>> if __name__ == "a script of its own":
+    ...     studies.serve("searches.db", port=13001)  # and elsewhere: storage="grpc://localhost:13001"
     """
     if complaints := list(_complaints(port, expose)):
         raise InvalidRequestError(complaints)
@@ -62,8 +72,18 @@ def serve(storage: Any, *, host: str = "127.0.0.1", port: int = PORT, expose: bo
     from optuna.storages import run_grpc_proxy_server
 
     opened = open_storage(storage)
-    with no_experimental_warnings():
-        run_grpc_proxy_server(opened, host=host, port=port)
+    try:
+        with no_experimental_warnings():
+            run_grpc_proxy_server(opened, host=in_a_url(host), port=port)
+    except RuntimeError as error:
+        if "bind" not in str(error):
+            raise
+        raise StorageError(f"Nothing can listen on {in_a_url(host)}:{port}: choose another port.") from None
+
+
+def in_a_url(host: str) -> str:
+    """Return an address as it is written before a port."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _complaints(port: Any, expose: Any) -> Iterator[str]:

@@ -18,8 +18,8 @@ from typing import Any
 _is_watched = False
 #: What each block holds back that must not be disturbed, the innermost last.
 _held: list[list[tuple[int, FrameType | None]]] = []
-#: The signals that were held back when a fork began.
-_mask: set[Any] | None = None
+#: The signals that a thread held back when it began to fork.
+_masks = threading.local()
 
 
 class _Terminated(BaseException):
@@ -103,16 +103,14 @@ def came_by_signal(error: BaseException) -> bool:
 
 def _hold_sigterm() -> None:
     """Hold SIGTERM back while this process forks: in the fork it must not find a handler of ours."""
-    global _mask
     if _is_watched:
-        _mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def _let_sigterm_through() -> None:
-    global _mask
-    if _mask is not None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, _mask)
-        _mask = None
+    before = _masks.__dict__.pop("before", None)
+    if before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_forks_alone() -> None:

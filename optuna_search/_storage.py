@@ -101,38 +101,8 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
     raise StorageError(f"storage={shown!r} cannot be opened: {reason}")
 
 
-def upgrade(storage: Any) -> None:
-    """Bring the tables of a database up to date that an older version of Optuna has made.
-
-    It is never done by itself: make a copy of the database first.
-
-    Parameters
-    ----------
-    storage : str or Path
-        A path or a URL.
-
-    Raises
-    ------
-    StorageError
-        If it cannot be opened or changed.
-    InvalidRequestError
-        If it is no path and no URL.
-    """
-    from optuna.storages import RDBStorage
-
-    if not isinstance(storage, str | os.PathLike):
-        raise InvalidRequestError(f"storage={storage!r} must be a path or a URL.")
-    text = storage.connect() if isinstance(storage, SecretURL) else os.fspath(storage)
-    with in_plain_words(storage):
-        url = expand(text) if "://" in text or text.startswith("${") else None
-        path = Path(text).expanduser().absolute() if url is None else file_of(url)
-        _must_exist(path, mask(text))
-        if path is not None:
-            check_database(path, mask(text), to_read=True)
-        RDBStorage(url or sqlite_url(path)[0], skip_compatibility_check=True).upgrade()  # type: ignore[arg-type]
-
-
 def _of_url(url: str, shown: str, to_read: bool) -> BaseStorage:
+    _check_url(url, shown)
     if url.startswith("postgres://"):
         raise StorageError(f"storage={shown!r} cannot be opened: a PostgreSQL URL begins with postgresql+psycopg://.")
     if url.startswith("grpc://"):
@@ -143,9 +113,23 @@ def _of_url(url: str, shown: str, to_read: bool) -> BaseStorage:
     return _of_file(path, shown, to_read, url)
 
 
+def _check_url(url: str, shown: str) -> None:
+    """Refuse what no address can be read from.
+
+    Raises
+    ------
+    StorageError
+        With what is wrong with it.
+    """
+    try:
+        urlsplit(url).port  # noqa: B018 - it is read there
+    except ValueError as error:
+        raise StorageError(f"storage={shown!r} is no URL: {redact(str(error), url)}.") from None
+
+
 def _of_path(path: Path, shown: str, to_read: bool) -> BaseStorage:
     if to_read:
-        _must_exist(path, shown)
+        must_be_there(path, shown)
     if not path.parent.is_dir():
         raise StorageError(f"storage={shown!r}: there is no folder {path.parent}.")
     if path.is_dir():
@@ -158,14 +142,21 @@ def _of_path(path: Path, shown: str, to_read: bool) -> BaseStorage:
 def _of_file(path: Path, shown: str, to_read: bool, url: str, odd_path: str | None = None) -> BaseStorage:
     """Return the storage of an SQLite file; `odd_path` is its path where no URL can hold it."""
     if to_read:
-        _must_exist(path, shown)
+        must_be_there(path, shown)
     check_database(path, shown, to_read)
     if to_read and is_read_only(path):
         return get_storage(opened_to_read(path))
     return _open_url(url, odd_path, connection_of(path, shown))
 
 
-def _must_exist(path: Path | None, shown: str) -> None:
+def must_be_there(path: Path | None, shown: str) -> None:
+    """Refuse the path of a file that is not there.
+
+    Raises
+    ------
+    StorageError
+        With the path.
+    """
     if path is not None and not path.exists():
         raise StorageError(f"storage={shown!r}: there is no file {path}.")
 
@@ -216,9 +207,19 @@ def _shown_and_url(given: Any) -> tuple[str, str]:
     return f"storage={mask(text)!r}: ", url
 
 
-def _open_url(url: str, path: str | None = None, sqlite: type[sqlite3.Connection] = DurableConnection) -> BaseStorage:
+def engine_options(
+    url: str, path: str | None = None, sqlite: type[sqlite3.Connection] = DurableConnection
+) -> dict[str, Any]:
+    """Return how SQLAlchemy is to connect.
+
+    Parameters
+    ----------
+    path : str or None
+        Of an SQLite file, where no URL can hold it.
+    sqlite : type
+        What a file is opened with.
+    """
     import sqlalchemy
-    from optuna.storages import RDBStorage
 
     backend, _, driver = url.partition("://")[0].partition("+")
     connect: dict[str, Any] = {}
@@ -227,10 +228,16 @@ def _open_url(url: str, path: str | None = None, sqlite: type[sqlite3.Connection
     elif driver in ("", "psycopg", "psycopg2", "pymysql", "mysqldb"):  # the others have other names for it
         connect = {"connect_timeout": CONNECT_TIMEOUT} | (KEEPALIVES if backend == "postgresql" else {})
         connect = {name: value for name, value in connect.items() if name not in sqlalchemy.make_url(url).query}
-    options: dict[str, Any] = {"connect_args": connect, "pool_pre_ping": backend != "sqlite"}
-    if path is not None:
-        connection = functools.partial(sqlite3.connect, path, check_same_thread=False, **connect)
-        options = {"creator": connection, "poolclass": sqlalchemy.pool.QueuePool}
+    if path is None:
+        return {"connect_args": connect, "pool_pre_ping": backend != "sqlite"}
+    connection = functools.partial(sqlite3.connect, path, check_same_thread=False, **connect)
+    return {"creator": connection, "poolclass": sqlalchemy.pool.QueuePool}
+
+
+def _open_url(url: str, path: str | None = None, sqlite: type[sqlite3.Connection] = DurableConnection) -> BaseStorage:
+    from optuna.storages import RDBStorage
+
+    options = engine_options(url, path, sqlite)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return get_storage(RDBStorage(url, engine_kwargs=options))

@@ -133,8 +133,8 @@ class Store:
             user_attrs={CLAIM: claim},
         )
         trial_id, number = self._persist(lambda: self._create(template), lambda: self._created(claim))
-        if not self._guard.is_there:  # it was deleted while the write waited for its turn
-            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        if not self._persist(lambda: self._guard.is_there):  # it was deleted while the write waited for its turn
+            self._persist(lambda: self.storage.set_trial_state_values(trial_id, TrialState.FAIL))
             raise self._guard.gone()
         self.claims[trial_id] = claim
         self.ours[number], self._numbers[trial_id] = candidate, number
@@ -311,7 +311,7 @@ class Store:
             with self._guard.unless_it_is_gone():
                 return self.storage.get_study_user_attrs(self.study_id)
 
-        return header_of(self.study_name, self._persist(read), self.study.directions)
+        return header_of(self.study_name, self._persist(read), self._persist(lambda: self.study.directions))
 
     # --- when the storage has failed ---
 

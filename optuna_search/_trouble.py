@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -72,6 +73,7 @@ def persistently(
         result = found()
         return call() if result is None else result
 
+    outer = sys.exception()  # what is being handled meanwhile says nothing of the storage
     patience = PATIENCE_SECONDS if patience is None else patience
     began, pause, attempt = time.monotonic(), PAUSE_SECONDS[0], call
     while True:
@@ -80,10 +82,10 @@ def persistently(
         except Exception as error:
             if not is_of_storage(error):
                 raise
-            trouble, what = error, _lasting(error)
+            trouble, what = error, _lasting(error, outer)
             waited = time.monotonic() - began
             if what is None and (is_held() or waited + pause > patience):
-                what = f"{_passing(error)}, waited {waited:.0f} s"
+                what = f"{_passing(error, outer)}, waited {waited:.0f} s"
         if what is not None:  # raised out here: what a driver says may quote a password, and is not to come along
             raise StorageError(f"{place_of(storage)}: {what} ({reason_of(trouble, storage)}).")
         _sleep(pause * (0.5 + random.random() / 2))
@@ -98,9 +100,9 @@ def _sleep(seconds: float) -> None:
         time.sleep(min(left, GLANCE_SECONDS))
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it was raised from, or while handling."""
-    seen: set[int] = set()
+def _chain(error: BaseException, outer: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from, or while handling, but for one and what that came from."""
+    seen: set[int] = {id(outer)}
     rest: list[Any] = [error]
     while rest:
         one = rest.pop()
@@ -110,20 +112,20 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             rest += [one.__cause__, one.__context__, getattr(one, "orig", None)]
 
 
-def _lasting(error: BaseException) -> str | None:
+def _lasting(error: BaseException, outer: BaseException | None) -> str | None:
     """Return what is wrong if it does not pass."""
-    said, numbers = _said(error), {one.errno for one in _chain(error) if isinstance(one, OSError)}
+    said, numbers = _said(error, outer), {one.errno for one in _chain(error, outer) if isinstance(one, OSError)}
     for what, (words, codes) in _LASTING.items():
         if numbers.intersection(codes) or any(word in said for word in words):
             return what
     return None
 
 
-def _passing(error: BaseException) -> str:
-    return "locked by another process" if "is locked" in _said(error) else "it does not answer"
+def _passing(error: BaseException, outer: BaseException | None) -> str:
+    return "locked by another process" if "is locked" in _said(error, outer) else "it does not answer"
 
 
-def _said(error: BaseException) -> str:
+def _said(error: BaseException, outer: BaseException | None) -> str:
     """Return what all of them say, but for what they quote: a statement with its parameters, or the row of a table."""
-    first_hand = (one for one in _chain(error) if not isinstance(getattr(one, "orig", None), BaseException))
+    first_hand = (one for one in _chain(error, outer) if not isinstance(getattr(one, "orig", None), BaseException))
     return " ".join(str(one).partition("\nDETAIL:")[0].lower() for one in first_hand)

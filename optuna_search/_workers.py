@@ -17,6 +17,7 @@ import os
 import queue
 import shutil
 import tempfile
+import threading
 import time
 import uuid
 from collections import Counter, deque
@@ -28,6 +29,7 @@ from typing import Any, Protocol, TypeAlias
 from optuna_search._compat import ParallelDoor, ahead, is_death, is_lost_along, with_settings
 from optuna_search._evaluate import Evaluation, Outcome, Task, died, evaluate, lost, sendable
 from optuna_search._isolation import Isolated
+from optuna_search._owner import is_alive
 from optuna_search._sharing import Here, pickled, shared_with
 from optuna_search.exceptions import WorkerError
 
@@ -165,7 +167,8 @@ class Backend:
             if len(self._flying) == 1:  # a worker has died that had nothing to do
                 self._door.renew()
                 self._door.submit(self._call, args, done)
-            # Else the others in the air are about to come back as lost, and this one is sent again with them.
+            else:  # the others may be done already, or about to come back as lost: this one comes after them
+                self._called_back(ticket, functools.partial(_raise, error), {})
 
     def _called_back(self, ticket: int, result: Result, ended: Mapping[int, int]) -> None:
         self._done.put((ticket, result, ended))
@@ -188,22 +191,27 @@ class Backend:
         return self._ready.popleft()
 
     def _come_back(self, ticket: int, task: Task, result: Result, ended: Mapping[int, int]) -> None:
+        was_alone = self._was_alone(task)
         try:
             outcome = result()
         except BaseException as error:
             if is_death(error):
-                self._bury({ticket: task}, ended, is_guilty=not is_lost_along(error))
+                self._bury({ticket: task}, ended, is_guilty=was_alone and not is_lost_along(error))
                 return
             self._ready.append((task, functools.partial(_raise, error)))
         else:
             self._ready.append((task, functools.partial(_same, outcome)))
-        if task is self._alone:
-            self._alone = None
+
+    def _was_alone(self, task: Task) -> bool:
+        """Whether a task that comes back was sent alone; others may be sent again then."""
+        was_alone = task is self._alone
+        self._alone = None if was_alone else self._alone
+        return was_alone
 
     def _patience(self) -> float | None:
         waits = [] if self._door.tells_deaths else [LOOK_SECONDS]
         if self._cutoff is not None:
-            waits.append(max(0.0, self._cutoff - time.monotonic()))
+            waits.append(max(0.0, min(self._cutoff - time.monotonic(), threading.TIMEOUT_MAX)))
         return min(waits, default=None)
 
     # --- when a worker has died ---
@@ -218,7 +226,7 @@ class Backend:
         ended : mapping of int to int
             The exit codes of the workers of this machine that ended by themselves.
         is_guilty : bool
-            Whether that task was at work on a worker that died.
+            Whether that task was the only one at work, so that a worker which died, died of it.
         """
         begun: dict[int, tuple[int | None, int | None]] = {}
         if self._notes is None:
@@ -243,10 +251,8 @@ class Backend:
 
     def _suspect(self, task: Task, is_guilty: bool, exit_code: int | None) -> None:
         """Have a task sent again that was lost with a worker: alone, so that it shows whether it is its fault."""
-        was_alone = task is self._alone
-        self._alone = None if was_alone else self._alone
         self._breaks[task.trial, task.folds] += 1
-        if was_alone and (is_guilty or self._breaks[task.trial, task.folds] > MAX_BREAKS):
+        if is_guilty or self._breaks[task.trial, task.folds] > MAX_BREAKS:
             self._fail(task, task.folds[0], exit_code)
         else:
             self._suspects.extend(task.single_folds)
@@ -265,8 +271,9 @@ class Backend:
         """Find the tasks whose workers are gone where nobody tells."""
         for ticket, task in [*self._flying.items()] if self._notes else []:
             pid, split = self._notes.read(ticket) if self._notes else (None, None)
-            if pid is not None and split is not None and not _lives(pid):
+            if pid is not None and split is not None and not is_alive(pid):
                 del self._flying[ticket]
+                self._was_alone(task)
                 self._fail(task, split, None)
 
 
@@ -296,13 +303,6 @@ def _same(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return not Path("/proc/self").exists()  # where the system does not tell, it lives
-
-
 def _by_the_clock(moment: float | None) -> float | None:
     """Return a moment of `time.monotonic` in seconds since the epoch: other processes have other monotonic clocks."""
     return None if moment is None else time.time() + moment - time.monotonic()
@@ -315,8 +315,8 @@ class Note:
     path: str
 
     def __call__(self, split: int) -> None:
-        """Write it."""
-        with open(self.path, "w") as file:
+        """Write it, if there is room: it is a hint."""
+        with contextlib.suppress(OSError), open(self.path, "w") as file:
             file.write(f"{os.getpid()} {split}")
 
 

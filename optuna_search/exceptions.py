@@ -7,7 +7,7 @@
     │   └── SpaceError                                 the same, about the space that is to be searched
     ├── StudyMismatchError (ValueError)                the study was measured on something else
     ├── NoResultError (ValueError)                     the search ended without one finished trial
-    ├── WorkerError (RuntimeError)                     a fit did not come back, and error_score="raise"
+    ├── WorkerError (RuntimeError)                     a fit did not come back
     └── StorageError (RuntimeError)                    the storage cannot be opened, read or written
 
     OptunaSearchWarning (UserWarning)
@@ -113,12 +113,19 @@ class NoResultError(OptunaSearchError, ValueError):
 class WorkerError(OptunaSearchError, RuntimeError):
     """A fit did not come back: its process died, or it took longer than `fit_timeout`.
 
-    With ``error_score="raise"`` only; otherwise the fold has failed, and the search goes on.
+    With ``error_score="raise"``, for which it also stands in the place of an exception that cannot be pickled;
+    otherwise the fold has failed, and the search goes on. Whatever `error_score` is, it says that no process to fit in
+    began within two minutes.
     """
 
 
 class StorageError(OptunaSearchError, RuntimeError):
-    """The storage cannot be opened, read or written."""
+    """The storage cannot be opened, read or written.
+
+    A storage that is away is waited for, a minute at most. Raised in the middle of a search, which then has its results
+    (``cv_results_``, ``top_n_``, ``best_params_``, ``study_`` in memory); what could not be written is in a file that
+    the next search takes in, and the message names it.
+    """
 
 
 class OptunaSearchWarning(UserWarning):

@@ -33,9 +33,10 @@ from optuna_search._opening import must_exist, name_of
 from optuna_search._record import RECORD, check_alike
 from optuna_search._salvage import Salvage
 from optuna_search._serving import serve
-from optuna_search._storage import JOURNALS, in_plain_words, open_storage, upgrade
+from optuna_search._storage import JOURNALS, in_plain_words, open_storage
 from optuna_search._store import Store
 from optuna_search._tables import shortened
+from optuna_search._upgrading import upgrade
 from optuna_search.exceptions import InvalidRequestError, StorageError
 
 __all__ = [
@@ -262,7 +263,7 @@ def rename_study(study_name: str, new_name: str, storage: Any, *, new_storage: A
     ['svc-2026']
     """
     _refuse([*_moving_complaints(study_name, new_name, storage, new_storage), _force_complaint(force)])
-    source = _open_to_change(study_name, storage, new_name, new_storage, force)
+    source = _open_to_change(study_name, storage, force)
     with in_plain_words(storage):
         if new_storage is None and rename_in_place(source, source.get_study_id_from_name(study_name), new_name):
             return
@@ -479,7 +480,7 @@ def salvage(path: Any, new_path: Any) -> Salvage:
     path : str or Path
         The damaged file.
     new_path : str or Path
-        A new file; its name ends in ``.journal``.
+        A new file; its name ends in ``.journal``, or in ``.study``.
 
     Returns
     -------
@@ -491,7 +492,7 @@ def salvage(path: Any, new_path: Any) -> Salvage:
     InvalidRequestError
         If a path is none.
     StorageError
-        If the old file is not there, or the new one is; or if what is left makes no study.
+        If the old file is not there, or the new one is or cannot be written; or if what is left makes no study.
 
     Examples
     --------
@@ -513,10 +514,8 @@ def salvage(path: Any, new_path: Any) -> Salvage:
     """
     _refuse([_path_complaint(path, JOURNALS), _path_complaint(new_path, JOURNALS, "new_path")])
     new = Path(new_path).expanduser()
-    saved = _salvage.salvage(Path(path).expanduser(), new)
     with in_plain_words(new_path):
-        open_storage(new, to_read=True)
-    return saved
+        return _salvage.salvage(Path(path).expanduser(), new)
 
 
 # --- what was asked -------------------------------------------------------------------------------------------------
@@ -568,9 +567,7 @@ def _open(study_name: str, storage: Any) -> BaseStorage:
     return opened
 
 
-def _open_to_change(
-    study_name: str, storage: Any, new_name: str | None = None, new_storage: Any = None, force: bool = False
-) -> BaseStorage:
+def _open_to_change(study_name: str, storage: Any, force: bool) -> BaseStorage:
     """Open the storage of a study that is about to go, or to get another name, if nobody works on it."""
     opened = open_storage(storage, to_read=True)
     with in_plain_words(storage):

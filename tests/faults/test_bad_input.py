@@ -559,7 +559,12 @@ STORAGES = {
     "a URL of nothing": ("://", "storage='://' cannot be opened"),
     "a URL of something else": ("https://localhost/x", "storage='https://localhost/x' cannot be opened"),
     "a URL of no file": ("sqlite:///no/such/folder/s.db", "storage='sqlite:///no/such/folder/s.db' cannot be opened"),
-    "a URL with a bad port": ("postgresql+psycopg://me:pw@localhost:port/x", "me:***@localhost:port", "'port'"),
+    "a URL with a bad port": (
+        "postgresql+psycopg://me:pw@localhost:port/x",
+        "me:***@localhost:port/x' is no URL",
+        "'port'",
+    ),
+    "a proxy with a bad port": ("grpc://localhost:port", "storage='grpc://localhost:port' is no URL", "'port'"),
     "a server that is not there": ("postgresql+psycopg://me:pw@127.0.0.1:1/x", "storage='postgresql+psycopg://me:***@"),
     "a variable that is not set": ("${NO_SUCH_VARIABLE}", "environment variable NO_SUCH_VARIABLE, which is not set"),
     "a password that is not set": ("postgresql://me:${NO_SUCH}@h/x", "environment variable NO_SUCH, which is not set"),

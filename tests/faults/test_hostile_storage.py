@@ -8,6 +8,7 @@ import pickle
 import random
 import re
 import shutil
+import socket
 import sqlite3
 import sys
 import warnings
@@ -860,7 +861,7 @@ def test_a_storage_is_served_to_this_machine_only(journal, served, capsys):
     for host in ("localhost", "::1", "127.0.0.2"):
         studies.serve(journal, host=host)
     assert main(["--storage", str(journal), "serve"]) == 0
-    assert [how["host"] for how in served] == ["127.0.0.1", "localhost", "::1", "127.0.0.2", "127.0.0.1"]
+    assert [how["host"] for how in served] == ["127.0.0.1", "localhost", "[::1]", "127.0.0.2", "127.0.0.1"]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
@@ -875,4 +876,12 @@ def test_other_machines_reach_a_storage_only_where_somebody_said_so_and_is_warne
         studies.serve(journal, host=host, expose=True)
     assert main(["--storage", str(journal), "serve", "--host", host, "--expose"]) == 0
     assert "no authentication" in capsys.readouterr().err
-    assert [how["host"] for how in served] == [host, host]
+    assert [how["host"] for how in served] == [{"::": "[::]"}.get(host, host)] * 2
+
+
+def test_a_port_that_somebody_else_has_is_told(journal):
+    pytest.importorskip("grpc")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(StorageError, match=rf"^Nothing can listen on 127\.0\.0\.1:{port}: choose another port"):
+            studies.serve(journal, port=port)

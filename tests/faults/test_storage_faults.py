@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import logging
 import math
 import os
 import re
@@ -29,7 +30,7 @@ from processes import Process, wait_until
 from proxy import CuttingProxy, free_port
 from sqlalchemy.exc import OperationalError
 
-from optuna_search import OptunaSearchCV, _sqlite, _storage, _trouble, studies
+from optuna_search import OptunaSearchCV, _salvage, _sqlite, _storage, _trouble, studies
 from optuna_search.__main__ import main
 from optuna_search._record import HANDED_BACK
 from optuna_search._store import Store
@@ -162,6 +163,15 @@ class TestACallThatFailsOnce:
             assert storage.met()
             assert len(child.fork_report_.carried) == 6 and len(child.study_.trials) == 7
 
+    def test_passes_though_a_fit_has_failed_with_what_would_not(self, inner):
+        """What is raised while a fit's own error is on its way has that as its context."""
+        storage = FaultyStorage(inner)
+        made = search(storage, RaisesNoSpace(), error_score="raise")
+        RaisesNoSpace.before = lambda: storage.plan(Fault(error=locked, times=2))
+        with pytest.raises(OSError, match="No space left"):
+            made.fit(X, Y)
+        assert states(inner) == ["FAIL"]
+
     def test_is_said_where_it_is_no_fault_of_the_storage(self, inner):
         """An error in a program is not waited for."""
         storage = FaultyStorage(inner, Fault(at=5, error=ZeroDivisionError("a mistake"), times=math.inf))
@@ -264,6 +274,16 @@ class OnlyX(KnownScore):
 
     def score(self, X, y=None):
         return 10.0 - (self.x - 3.0) ** 2
+
+
+class RaisesNoSpace(OnlyX):
+    """Finds no room, as one that writes models to a disk; something is done right before."""
+
+    before = None
+
+    def fit(self, X, y=None):
+        RaisesNoSpace.before()
+        raise no_space()
 
 
 class Locks(OnlyX):
@@ -668,11 +688,38 @@ class TestTablesOfAnotherVersion:
         assert "up to date" in capsys.readouterr().out
         assert search(path).fit(X, Y).n_trials_ == 6
 
+    def test_are_brought_up_to_date_whatever_the_name_of_their_file(self, tmp_path):
+        odd = tmp_path / "a%b?c#d{e}.db"
+        search(odd).fit(X, Y)
+        _set_version(odd, "v3.0.0.d")
+        studies.upgrade(odd)
+        assert _version(odd) == _version_of_today(tmp_path)
+        assert search(odd).fit(X, Y).n_trials_ == 6
+
+    def test_are_brought_up_to_date_without_a_word_to_the_programs_loggers(self, path):
+        _set_version(path, "v3.0.0.d")
+        with Process(_upgrades_and_logs, str(path)) as process:
+            assert process.output().split() == ["True", "0"]
+            assert process.complaints == ""
+
     def test_that_are_newer_are_refused(self, path):
         _set_version(path, "v99.0.0")
         with pytest.raises(StorageError, match=r"s\.db"):
             search(path).fit(X, Y)
         assert _version(path) == "v99.0.0"
+
+
+def _upgrades_and_logs(path):
+    logging.getLogger().handlers.clear()
+    studies.upgrade(path)
+    logger = logging.getLogger(__name__)
+    logger.info("not to be seen")
+    print(not logger.disabled, len(logging.getLogger().handlers))
+
+
+def _version_of_today(folder):
+    search(folder / "new.db").fit(X, Y)
+    return _version(folder / "new.db")
 
 
 def _version(path):
@@ -753,12 +800,38 @@ DAMAGES = {
 }
 
 
+def _raises(error):
+    def call(*args, **how):
+        raise error
+
+    return call
+
+
 class TestADamagedJournal:
     @pytest.fixture
     def path(self, tmp_path):
         path = tmp_path / "s.journal"
         search(path, n_trials=5).fit(X, Y)
         return path
+
+    @pytest.mark.parametrize("which", range(5))
+    def test_tells_of_a_trial_whose_first_line_is_lost_whichever_it_is(self, which, path, tmp_path):
+        lines = path.read_bytes().splitlines(keepends=True)
+        first_lines = [i for i, line in enumerate(lines) if b'"op_code":4' in line]
+        path.write_bytes(b"".join([*lines[: first_lines[which]], *lines[first_lines[which] + 1 :]]))
+        found = studies.salvage(path, tmp_path / "saved.journal")
+        assert found.trials_lost == 1 and found.lines == len(lines)
+        trials = studies.load_study("s", tmp_path / "saved.journal").trials
+        assert [trial.state.name for trial in trials] == ["FAIL" if i == which else "COMPLETE" for i in range(5)]
+
+    def test_that_cannot_be_saved_leaves_no_new_file(self, path, tmp_path, monkeypatch):
+        with pytest.raises(StorageError, match="No such file"):
+            studies.salvage(path, tmp_path / "no folder" / "saved.journal")
+        with monkeypatch.context() as patch:
+            patch.setattr(_salvage, "open_storage", _raises(no_space()))
+            with pytest.raises(StorageError, match="No space left"):
+                studies.salvage(path, tmp_path / "saved.journal")
+        assert studies.salvage(path, tmp_path / "saved.journal").trials_lost == 0
 
     @pytest.mark.parametrize("at", [3, 8, 12, 17])
     @pytest.mark.parametrize("how", DAMAGES)
