@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+import sqlalchemy
 from estimators import KnownScore
 from faulty import Fault, locked
+from invariants import TIMES
 from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import TrialState, create_trial
@@ -173,12 +175,47 @@ def test_a_grid_that_a_killed_one_left_open_is_whole_in_the_end(tmp_path):
     )
 
 
+def begin_often(storages):
+    """Let eight processes begin at once, for each storage in turn, and print what each of them came to."""
+    for storage in storages:
+        children = []
+        for _ in range(8):
+            if child := os.fork():
+                children.append(child)
+                continue
+            code = 1
+            try:
+                run(storage, {"n_trials": 1}, 1)
+                code = 0
+            finally:
+                os._exit(code)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+        if str(storage).startswith("postgresql"):
+            _empty(storage)
+
+
+def _empty(url):
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        (n_studies,) = connection.exec_driver_sql("SELECT count(*) FROM studies").one()
+        assert n_studies == 1
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("repetition", range(4))
-def test_eight_may_make_a_study_in_an_empty_storage_together(shared, repetition, tmp_path):
-    with at_work(tmp_path, shared, {"n_trials": 1}, 8, seconds=0.0) as processes:
-        assert len({json.dumps(one) for one in results_of(processes)}) == 1
-    assert len([t for t in trials_of(shared) if t.state == TrialState.COMPLETE]) == 1
+def test_eight_may_make_a_study_in_an_empty_storage_together(shared, tmp_path):
+    """Again and again; twenty times with OPTUNA_SEARCH_TEST_EXAMPLES=4."""
+    n_turns = 5 * TIMES
+    is_file = isinstance(shared, Path)
+    storages = [shared.with_stem(f"s{turn}") if is_file else shared for turn in range(n_turns)]
+    environment = {"FOLDER_OF_FITS": str(tmp_path), "SECONDS_OF_FITS": "0"}
+    with Process(begin_often, storages, **environment) as processes:
+        results = results_of(processes)
+    for turn in range(n_turns):
+        assert len({json.dumps(one) for one in results[8 * turn : 8 * turn + 8]}) == 1
+    assert len(results) == 8 * n_turns and fits_in(tmp_path) == 2 * n_turns
+    assert all(len(studies.list_studies(storage)) == 1 for storage in storages if is_file)
 
 
 # --- in one process, where every step can be seen ---------------------------------------------------------------------
