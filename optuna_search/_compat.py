@@ -420,18 +420,18 @@ class ParallelDoor:
         call = BatchedCalls([(function, args, {})], self._backend.get_nested_backend(), self._reduce)
         submit = getattr(self._backend, "submit", None) or self._backend.apply_async
         retrieve = self._backend.retrieve_result_callback
-        future = submit(call, callback=lambda out: done(lambda: retrieve(out)[0], self._ended()))
+        future = submit(call, callback=lambda out: done(lambda: retrieve(out)[0], self.ended()))
         if hasattr(future, "add_done_callback"):
             # dask calls the callback on success only.
             future.add_done_callback(
                 lambda ended: done(ended.result, {}) if not ended.cancelled() and ended.exception() else None
             )
 
-    def _ended(self) -> dict[int, int]:
-        """Return how the workers ended that have; loky asks here before it ends all others because of them.
+    def ended(self) -> dict[int, int]:
+        """Return how the workers of a broken pool of loky's ended that did so by themselves.
 
-        Searches in two threads have the same workers. What the first one is told holds for both: it may end all others
-        before the second one is asked.
+        It is asked for before all others are ended because of them, and holds for whoever asks later: searches in two
+        threads have the same workers.
         """
         if not self._is("LokyBackend") or not (executor := self._backend._workers) or not executor._flags.broken:
             return {}
@@ -442,6 +442,7 @@ class ParallelDoor:
 
     def renew(self) -> None:
         """Have new workers, after one has died and taken all others with it."""
+        self.ended()
         self._backend.abort_everything(ensure_ready=True)
 
     def close(self, abort: bool) -> None:

@@ -442,9 +442,13 @@ def _support(name: str, frozen: Any) -> tuple[float, float]:
 
 def _written(frozen: Any) -> str:
     """Return a frozen scipy distribution as it is written in code."""
-    args = [token(arg).text for arg in frozen.args]
-    args += [f"{name}={token(value).text}" for name, value in sorted(frozen.kwds.items())]
+    args = [_in_code(arg) for arg in frozen.args]
+    args += [f"{name}={_in_code(value)}" for name, value in sorted(frozen.kwds.items())]
     return f"{frozen.dist.name}({', '.join(args)})"
+
+
+def _in_code(value: Any) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _location(frozen: Any) -> float:

@@ -41,6 +41,11 @@ def at_work(search: str) -> Iterator[None]:
         _at_work.discard(search)
 
 
+def is_alone() -> bool:
+    """Whether no more than one search of this process is at work."""
+    return len(_at_work) <= 1
+
+
 def is_claim(other: Any) -> bool:
     """Whether something that a storage gave back reads as a claim; if not, it belongs to nobody."""
     return isinstance(other, Mapping) and type(other.get("pid")) is int and other["pid"] > 0

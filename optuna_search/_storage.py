@@ -102,29 +102,24 @@ def open_storage(given: Any, *, to_read: bool = False) -> BaseStorage:
 
 
 def _of_url(url: str, shown: str, to_read: bool) -> BaseStorage:
-    _check_url(url, shown)
     if url.startswith("postgres://"):
         raise StorageError(f"storage={shown!r} cannot be opened: a PostgreSQL URL begins with postgresql+psycopg://.")
     if url.startswith("grpc://"):
-        return _open_proxy(url)
+        return _open_proxy(url, shown)
+    import sqlalchemy
+
+    try:
+        sqlalchemy.make_url(url)
+    except Exception as error:
+        reason = redact(_reason(error), url)
+    else:
+        reason = ""
+    if reason:  # raised out here: the error quotes the URL
+        raise StorageError(f"storage={shown!r} is no URL: {reason}.")
     path = file_of(url)
     if path is None:
         return _open_url(url)
     return _of_file(path, shown, to_read, url)
-
-
-def _check_url(url: str, shown: str) -> None:
-    """Refuse what no address can be read from.
-
-    Raises
-    ------
-    StorageError
-        With what is wrong with it.
-    """
-    try:
-        urlsplit(url).port  # noqa: B018 - it is read there
-    except ValueError as error:
-        raise StorageError(f"storage={shown!r} is no URL: {redact(str(error), url)}.") from None
 
 
 def _of_path(path: Path, shown: str, to_read: bool) -> BaseStorage:
@@ -249,13 +244,17 @@ def _open_url(url: str, path: str | None = None, sqlite: type[sqlite3.Connection
     raise AssertionError("not reached")
 
 
-def _open_proxy(url: str) -> BaseStorage:
+def _open_proxy(url: str, shown: str) -> BaseStorage:
     """Return the storage behind a proxy of Optuna's, ``grpc://host:port``."""
     from optuna.storages import GrpcStorageProxy
 
-    found = urlsplit(url)
+    found, port = urlsplit(url), None
+    with contextlib.suppress(ValueError):
+        port = found.port or 13000
+    if port is None:
+        raise StorageError(f"storage={shown!r} is no URL: its port is no number.")
     with no_experimental_warnings():
-        proxy = GrpcStorageProxy(host=found.hostname or "localhost", port=found.port or 13000)
+        proxy = GrpcStorageProxy(host=found.hostname or "localhost", port=port)
     _check_proxy(proxy)
     return proxy
 

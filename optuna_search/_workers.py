@@ -29,7 +29,7 @@ from typing import Any, Protocol, TypeAlias
 from optuna_search._compat import ParallelDoor, ahead, is_death, is_lost_along, with_settings
 from optuna_search._evaluate import Evaluation, Outcome, Task, died, evaluate, lost, sendable
 from optuna_search._isolation import Isolated
-from optuna_search._owner import is_alive
+from optuna_search._owner import is_alive, is_alone
 from optuna_search._sharing import Here, pickled, shared_with
 from optuna_search.exceptions import WorkerError
 
@@ -168,7 +168,7 @@ class Backend:
                 self._door.renew()
                 self._door.submit(self._call, args, done)
             else:  # the others may be done already, or about to come back as lost: this one comes after them
-                self._called_back(ticket, functools.partial(_raise, error), {})
+                self._called_back(ticket, functools.partial(_raise, error), self._door.ended())
 
     def _called_back(self, ticket: int, result: Result, ended: Mapping[int, int]) -> None:
         self._done.put((ticket, result, ended))
@@ -246,7 +246,8 @@ class Backend:
             elif last_of:
                 self.send(task)
             else:
-                is_innocent = pid is not None and bool(ended)  # its worker is none of those that died
+                # Its worker is none of those that died, or may be one of another search, which has the same pool.
+                is_innocent = bool(ended) and (pid is not None or not is_alone())
                 self._suspect(task, is_guilty and not is_innocent, next(iter(ended.values()), None))
 
     def _suspect(self, task: Task, is_guilty: bool, exit_code: int | None) -> None:

@@ -21,8 +21,7 @@ from optuna.storages import InMemoryStorage
 from sklearn.model_selection import GridSearchCV
 
 from optuna_search import OptunaSearchCV
-from optuna_search._engine import HANDED_BACK
-from optuna_search._record import ABANDONED, FAILURE, RECORD
+from optuna_search._record import ABANDONED, FAILURE, HANDED_BACK, RECORD
 from optuna_search._storage import open_storage
 
 #: How many times more examples than in a usual run, where each finds the same ones.

@@ -182,10 +182,18 @@ class StaysAtHomeError(Exception):
 
 
 class DoesNotArriveError(Exception):
-    """An exception that is pickled without complaint, and cannot be unpickled."""
+    """An exception that is pickled without complaint, and cannot be unpickled.
 
-    def __init__(self, x, reason):
-        super().__init__(f"x={x} is {reason}")
+    One with an ``__init__`` of two arguments is the usual case, and none here once tblib, which comes with dask, has
+    made all exceptions travel.
+    """
+
+    def __reduce__(self):
+        return _cannot_be_made_again, (str(self),)
+
+
+def _cannot_be_made_again(text):
+    raise TypeError(f"{text}: this exception cannot be made again")
 
 
 class RaisesUnpicklable(Misbehaves):
@@ -198,7 +206,7 @@ class RaisesUnpicklable(Misbehaves):
         self.pickles = pickles
 
     def misbehave(self, X, y):
-        raise DoesNotArriveError(self.x, "bad") if self.pickles else StaysAtHomeError(f"x={self.x} is bad")
+        raise (DoesNotArriveError if self.pickles else StaysAtHomeError)(f"x={self.x} is bad")
 
 
 # --- those that go on, and leave something behind ---------------------------------------------------------------------

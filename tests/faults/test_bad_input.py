@@ -556,7 +556,7 @@ STORAGES = {
     "a path of half a character": ("\ud800.db", r"storage='\ud800.db' cannot be opened"),
     "a path too long": ("x" * 5000, "storage='xxx", "cannot be opened"),
     "a user that is not there": ("~nobody-of-that-name/s.db", "storage='~nobody-of-that-name/s.db' cannot be opened"),
-    "a URL of nothing": ("://", "storage='://' cannot be opened"),
+    "a URL of nothing": ("://", "storage='://' is no URL"),
     "a URL of something else": ("https://localhost/x", "storage='https://localhost/x' cannot be opened"),
     "a URL of no file": ("sqlite:///no/such/folder/s.db", "storage='sqlite:///no/such/folder/s.db' cannot be opened"),
     "a URL with a bad port": (
@@ -564,7 +564,10 @@ STORAGES = {
         "me:***@localhost:port/x' is no URL",
         "'port'",
     ),
-    "a proxy with a bad port": ("grpc://localhost:port", "storage='grpc://localhost:port' is no URL", "'port'"),
+    "a proxy with a bad port": (
+        "grpc://localhost:port",
+        "storage='grpc://localhost:port' is no URL: its port is no number",
+    ),
     "a server that is not there": ("postgresql+psycopg://me:pw@127.0.0.1:1/x", "storage='postgresql+psycopg://me:***@"),
     "a variable that is not set": ("${NO_SUCH_VARIABLE}", "environment variable NO_SUCH_VARIABLE, which is not set"),
     "a password that is not set": ("postgresql://me:${NO_SUCH}@h/x", "environment variable NO_SUCH, which is not set"),
