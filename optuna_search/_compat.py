@@ -442,8 +442,9 @@ class ParallelDoor:
 
     def renew(self) -> None:
         """Have new workers, after one has died and taken all others with it."""
-        self.ended()
-        self._backend.abort_everything(ensure_ready=True)
+        with _renewing:
+            self.ended()
+            self._backend.abort_everything(ensure_ready=True)
 
     def close(self, abort: bool) -> None:
         """Give the workers back; with `abort`, what they are at is given up first."""
@@ -461,6 +462,8 @@ class ParallelDoor:
             time.sleep(0.001)
 
 
+#: Threads that renew a pool at once would each make one, and end that of the other.
+_renewing = threading.Lock()
 #: How the workers of a broken pool of loky's ended by themselves.
 _ENDED: weakref.WeakKeyDictionary[Any, dict[int, int]] = weakref.WeakKeyDictionary()
 #: What dask raises in the place of a task that needed something which was on a worker that is gone.

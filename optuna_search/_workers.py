@@ -246,8 +246,8 @@ class Backend:
             elif last_of:
                 self.send(task)
             else:
-                # Its worker is none of those that died, or may be one of another search, which has the same pool.
-                is_innocent = bool(ended) and (pid is not None or not is_alone())
+                # Its worker is none of those that died; or it had none yet, and another search has the same pool.
+                is_innocent = bool(ended) if pid is not None else not is_alone()
                 self._suspect(task, is_guilty and not is_innocent, next(iter(ended.values()), None))
 
     def _suspect(self, task: Task, is_guilty: bool, exit_code: int | None) -> None:

@@ -160,12 +160,16 @@ class TestAWorkerThatDies:
         assert why == [None if is_whole else "worker died (signal 9)" for is_whole in whole]
 
     @slow
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test scores")
     def test_costs_nothing_in_another_search_of_this_process(self):
         """Both have the same workers of loky's."""
-        quiet = OptunaSearchCV(Sleeps(seconds=0.2), {"x": VALUES}, cv=2, refit=False, n_jobs=2)
+        quiet, loud = (
+            OptunaSearchCV(estimator, {"x": VALUES}, cv=2, refit=False, n_jobs=2)
+            for estimator in (Sleeps(seconds=0.2), KillsItself(bad=(2,)))
+        )
         thread = threading.Thread(target=quiet.fit, args=(X, Y))
         thread.start()
-        assert told(search(KillsItself(bad=(2,)), n_jobs=2)) == all_but(2, "worker died (signal 9)")
+        assert told(loud.fit(X, Y)) == all_but(2, "worker died (signal 9)")
         thread.join()
         assert [trial.user_attrs.get("failure") for trial in quiet.study_.trials] == [None] * 5
 
