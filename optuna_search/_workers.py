@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import os
 import queue
 import shutil
 import tempfile
@@ -29,6 +28,7 @@ from typing import Any, Protocol, TypeAlias
 from optuna_search._compat import ParallelDoor, ahead, is_death, is_lost_along, with_settings
 from optuna_search._evaluate import Evaluation, Outcome, Task, died, evaluate, lost, sendable
 from optuna_search._isolation import Isolated
+from optuna_search._notes import DONE, Note, Notes
 from optuna_search._owner import is_alive, is_alone
 from optuna_search._sharing import Here, pickled, shared_with
 from optuna_search.exceptions import WorkerError
@@ -41,8 +41,6 @@ LOOK_AHEAD = 2
 MAX_BREAKS = 3
 #: How often pools that say nothing of it are looked at for workers that have died.
 LOOK_SECONDS = 1.0
-#: What a worker notes when it has done all the folds of a task.
-DONE = -1
 
 
 @dataclass(frozen=True)
@@ -307,36 +305,6 @@ def _same(outcome: Outcome) -> Outcome:
 def _by_the_clock(moment: float | None) -> float | None:
     """Return a moment of `time.monotonic` in seconds since the epoch: other processes have other monotonic clocks."""
     return None if moment is None else time.time() + moment - time.monotonic()
-
-
-@dataclass(frozen=True)
-class Note:
-    """A file in which a worker notes who it is and which fold it begins; at last, that it is done with all of them."""
-
-    path: str
-
-    def __call__(self, split: int) -> None:
-        """Write it, if there is room: it is a hint."""
-        with contextlib.suppress(OSError), open(self.path, "w") as file:
-            file.write(f"{os.getpid()} {split}")
-
-
-@dataclass(frozen=True)
-class Notes:
-    """The notes of all workers of this machine, by the tickets of their tasks."""
-
-    folder: str
-
-    def of(self, ticket: int) -> Note:
-        """Return the note of one task."""
-        return Note(os.path.join(self.folder, f"task-{ticket}"))
-
-    def read(self, ticket: int) -> tuple[int | None, int | None]:
-        """Return the process and the fold that it has begun last, or `DONE`; None where it has begun none."""
-        with contextlib.suppress(OSError, ValueError):
-            pid, split = Path(self.of(ticket).path).read_text().split()
-            return int(pid), int(split)
-        return None, None
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ PACKAGE = Path(optuna_search.__file__).parent
 FLOORS = [
     ["_compat", "_tables"],
     ["exceptions"],
-    ["_tokens", "_url", "_owner", "_signals", "_damage", "_references", "_roster", "_warned", "_callables"],
+    ["_tokens", "_url", "_owner", "_signals", "_damage", "_references", "_roster", "_warned", "_callables", "_notes"],
     ["_hints", "_names", "_json", "_beyond"],
     ["_dimensions", "_record", "_fingerprint", "_samplers", "_forkreport"],
     ["_database", "_sqlite", "_journal"],

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from optuna_search._evaluate import Outcome, Task
-from optuna_search._workers import DONE, Backend, Limits
+from optuna_search._notes import DONE
+from optuna_search._workers import Backend, Limits
 
 GOOD = Outcome(["good"])
 
