@@ -101,14 +101,16 @@ def evaluate(
         What the estimator raised, if ``error_score="raise"``.
     """
     folds: list[Fold | None] = []
-    with recorded() as warned:
-        for one in task.single_folds:
-            if until is not None and time.time() >= until:
-                folds.append(None)
-                continue
-            if begins is not None:
-                begins(one.folds[0])
+    warned: Counter[Warned] = Counter()
+    for one in task.single_folds:
+        if until is not None and time.time() >= until:
+            folds.append(None)
+            continue
+        if begins is not None:
+            begins(one.folds[0])
+        with recorded() as seen:
             folds.append(_evaluate_fold(evaluation, one, exits=not inside))
+        warned.update(seen)
     return Outcome(folds, warned)
 
 

@@ -55,6 +55,7 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncod
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import estimator_html_repr, get_tags
+from sklearn.utils.fixes import parse_version
 
 from optuna_search import OptunaSearchCV
 
@@ -903,7 +904,11 @@ def test_a_grid_gives_the_results_and_the_warnings_of_grid_search(build, n_jobs)
             _, their_warnings = fit_recorded(case.make(GridSearchCV), case.X, case.y, case.fit)
         ours, our_warnings = fit_recorded(case.make(OptunaSearchCV, n_jobs=n_jobs), case.X, case.y, case.fit)
         assert_same_search(ours, theirs, case.X, case.y, case.score)
-    assert sorted(written_out(our_warnings), key=str) == sorted(their_warnings, key=str)
+    ours, theirs = sorted(written_out(our_warnings), key=str), sorted(their_warnings, key=str)
+    if n_jobs is not None and parse_version(sklearn.__version__) < parse_version("1.7"):
+        # Filters do not travel to other processes there, and one text is heard once in each fold.
+        ours, theirs = [*dict.fromkeys(ours)], [*dict.fromkeys(theirs)]
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("build", CASES, ids=lambda build: build.__name__)

@@ -14,6 +14,8 @@ from spaces import RECIPES, other_recipes, typed
 from optuna_search import OptunaSearchCV, studies
 from optuna_search.exceptions import InvalidRequestError, StudyMismatchError
 
+pytestmark = pytest.mark.slow
+
 
 class Anything(BaseEstimator):
     """Takes any parameters, and scores another number each time."""

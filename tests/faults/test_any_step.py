@@ -11,6 +11,8 @@ from simulating import World
 from optuna_search._record import RECORD
 from optuna_search.exceptions import StorageError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("times", [1, math.inf])

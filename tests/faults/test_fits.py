@@ -14,6 +14,7 @@ import misbehaving
 import numpy as np
 import psutil
 import pytest
+import sklearn
 from estimators import KnownScore, Sleeps
 from misbehaving import (
     AsksToExit,
@@ -36,6 +37,7 @@ from misbehaving import (
 from optuna.trial import TrialState
 from processes import Process, wait_until
 from sklearn.exceptions import FitFailedWarning
+from sklearn.utils.fixes import parse_version
 
 from optuna_search import OptunaSearchCV
 from optuna_search.exceptions import InvalidRequestError, NoResultError, WorkerError
@@ -490,6 +492,7 @@ def _children():
     return {pid for pid, line in children.items() if any("popen_loky" in part for part in line)}
 
 
+@slow
 class TestTimeout:
     @pytest.mark.parametrize("how", [{"n_jobs": 2}, {"fit_timeout": 500}, {"n_jobs": 2, "fit_timeout": 500}], ids=str)
     def test_bounds_a_search_whose_fold_hangs(self, how):
@@ -544,12 +547,16 @@ class TestAFlood:
         "how", [{}, {"n_jobs": 2}, {"n_jobs": 2, "backend": "threading"}, {"fit_timeout": 30}], ids=str
     )
     def test_of_warnings_is_a_few_lines_with_counts(self, how):
-        how = {**how}
-        with joblib.parallel_config(how.pop("backend", "loky")), warnings.catch_warnings(record=True) as caught:
+        backend = {"backend": "loky", **how}.pop("backend")
+        given = {name: value for name, value in how.items() if name != "backend"}
+        with joblib.parallel_config(backend), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            search(Floods(bad=None, lines=20), **how)
+            search(Floods(bad=None, lines=20), **given)
         texts = [str(one.message) for one in caught]
-        assert texts[0] == "always the same warning (200 times in this search)"
+        # Filters travel to other processes since scikit-learn 1.7; without them, one of a kind is heard in each fit.
+        travels = parse_version(sklearn.__version__) >= parse_version("1.7")
+        n_heard = 200 if travels or how in ({}, {"n_jobs": 2, "backend": "threading"}) else 10
+        assert texts[0] == f"always the same warning ({n_heard} times in this search)"
         assert len(texts) <= 7 and texts[-1].endswith(" times in this search)")
         assert "and others like it" in texts[-1]
 

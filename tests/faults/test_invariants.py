@@ -29,6 +29,8 @@ from simulating import Killed, World
 from optuna_search._record import CLAIM, FAILURE, RECORD
 from optuna_search.exceptions import StorageError
 
+pytestmark = pytest.mark.slow
+
 # --- several searches -------------------------------------------------------------------------------------------------
 
 SOMEBODY, HOSTS = st.integers(0, 2), st.sampled_from(["here", "there", "elsewhere"])

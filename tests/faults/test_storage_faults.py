@@ -388,6 +388,7 @@ class TestPostgreSQL:
             asked = connection.connection.dbapi_connection.info.get_parameters()
         assert asked.items() >= {"tcp_user_timeout": "30000", "keepalives_idle": "15", "keepalives_count": "7"}.items()
 
+    @pytest.mark.slow
     def test_an_outage_of_ten_seconds_is_waited_for(self, own_postgres, disturb):
         with CuttingProxy.before(own_postgres.url) as proxy:
             disturb[5] = lambda: proxy.away_for(10)
@@ -917,6 +918,7 @@ class TestADamagedJournal:
         assert "is there already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 class TestAStaleLock:
     def test_is_taken_over_within_a_minute_at_little_cost(self, tmp_path):
         path = tmp_path / "s.journal"
