@@ -9,7 +9,8 @@ and in a PostgreSQL database of its own if there is a server: a URL, or the vari
 
 It fails unless the study has exactly so many finished trials, none that runs and every one that a process had called
 finished, with its value; unless the memory of the two has grown by less than 20 % between the end of the first fifth
-of the trials and the end; and if they have more files open at the end than they had then. What the tests need
+of the trials and the end; and if they have more files open at the end than they had then, but for the connection of
+the thread that renews claims, which comes after half a minute. What the tests need
 (`pip install 'optuna-search[dev]'`) is needed here too.
 """
 
@@ -49,6 +50,8 @@ N_PROCESSES, N_SPARED = 4, 2
 WARM = 0.2
 #: How much more memory a process may need at the end than when it was warm.
 GROWTH = 0.2
+#: Connections that come later: that of the thread that renews claims.
+N_LATE = 1
 #: Seconds between two looks at a process.
 INTERVAL = 0.25
 SPACE = {"x": FloatDistribution(0, 6), "choice": [None, "a", "b"]}
@@ -167,7 +170,7 @@ def faults_of(figures: dict[str, Any]) -> list[str]:
     for one in survivors:
         if one["growth"] >= GROWTH:
             found.append(f"memory has grown by {one['growth']:.0%}")
-        if one["files in the end"] > one["files when warm"]:
+        if one["files in the end"] > one["files when warm"] + N_LATE:
             found.append(f"{one['files in the end']} files are open, and were {one['files when warm']}")
     return found
 
