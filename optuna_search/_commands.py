@@ -19,7 +19,7 @@ from optuna_search._reading import leaderboard_of
 from optuna_search._record import FAILURE, counts, measured_here
 from optuna_search._results import Leader, Leaderboard
 from optuna_search._run import Outcome, open_store, run
-from optuna_search._serving import in_a_url
+from optuna_search._serving import in_a_url, require_grpc
 from optuna_search._storage import in_plain_words, open_storage
 from optuna_search._store import Store
 from optuna_search._tables import printable, shortened
@@ -248,6 +248,7 @@ def _upgrade(args: Namespace) -> Answer:
 
 def _serve(args: Namespace) -> Answer:
     storage = storage_of(args)
+    require_grpc()
     told = printable(f"{mask(storage)} is served at grpc://{in_a_url(args.host)}:{args.port}; Ctrl-C ends it.")
     print(told, file=sys.stderr, flush=True)
     studies.serve(storage, host=args.host, port=args.port, expose=args.expose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import socket
 import warnings
@@ -69,6 +70,7 @@ def serve(storage: Any, *, host: str = "127.0.0.1", port: int = PORT, expose: bo
             ExposedStorageWarning,
             stacklevel=2,
         )
+    require_grpc()
     from optuna.storages import run_grpc_proxy_server
 
     opened = open_storage(storage)
@@ -79,6 +81,18 @@ def serve(storage: Any, *, host: str = "127.0.0.1", port: int = PORT, expose: bo
         if "bind" not in str(error):
             raise
         raise StorageError(f"Nothing can listen on {in_a_url(host)}:{port}: choose another port.") from None
+
+
+def require_grpc() -> None:
+    """Refuse to serve without what it takes.
+
+    Raises
+    ------
+    ImportError
+        With the extra that has it.
+    """
+    if importlib.util.find_spec("grpc") is None:
+        raise ImportError("A storage proxy needs grpcio, which is not installed: pip install 'optuna-search[grpc]'.")
 
 
 def in_a_url(host: str) -> str:

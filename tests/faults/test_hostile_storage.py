@@ -879,6 +879,16 @@ def test_other_machines_reach_a_storage_only_where_somebody_said_so_and_is_warne
     assert [how["host"] for how in served] == [{"::": "[::]"}.get(host, host)] * 2
 
 
+def test_nothing_is_served_without_grpcio(journal, served, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(ImportError, match=r"needs grpcio.*pip install 'optuna-search\[grpc\]'"):
+        studies.serve(journal)
+    assert main(["--storage", str(journal), "serve"]) == 1
+    said = capsys.readouterr().err
+    assert "optuna-search[grpc]" in said and "is served" not in said
+    assert served == []
+
+
 def test_a_port_that_somebody_else_has_is_told(journal):
     pytest.importorskip("grpc")
     with socket.create_server(("127.0.0.1", 0)) as other:
