@@ -300,6 +300,13 @@ def proxy_address(storage: optuna.storages.BaseStorage) -> str | None:
     return f"{storage._host}:{storage._port}" if isinstance(storage, GrpcStorageProxy) else None
 
 
+def reconnect(storage: optuna.storages.BaseStorage) -> None:
+    """Have a storage proxy called through a new channel: a broken one, after a fork for instance, may stay so."""
+    if proxy_address(storage) is not None:
+        storage._channel.close()  # type: ignore[attr-defined]
+        storage._setup()  # type: ignore[attr-defined]
+
+
 #: Packages whose errors say that a storage, or the way to it, has failed.
 _OF_STORAGES = {"sqlalchemy", "sqlite3", "psycopg", "psycopg2", "pymysql", "MySQLdb", "grpc"}
 #: Those of them that say that what was asked for makes no sense.

@@ -296,5 +296,7 @@ def _told(error: Exception) -> str:
 def _reason(error: BaseException) -> str:
     """Return the innermost cause in one line."""
     cause = innermost(error)
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    details = getattr(cause, "details", None)  # what a storage proxy says, in the midst of a text of many lines
+    said = details() if callable(details) else str(cause)
+    lines = [line.strip() for line in str(said).splitlines() if line.strip()]
     return shortened(lines[0], MAX_REASON) if lines else type(cause).__name__

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from optuna.storages import BaseStorage
 
-from optuna_search._compat import is_of_storage
+from optuna_search._compat import is_of_storage, reconnect
 from optuna_search._signals import is_held
 from optuna_search._storage import place_of, reason_of
 from optuna_search.exceptions import StorageError
@@ -90,6 +90,7 @@ def persistently(
             raise StorageError(f"{place_of(storage)}: {what} ({reason_of(trouble, storage)}).")
         _sleep(pause * (0.5 + random.random() / 2))
         pause = min(2 * pause, PAUSE_SECONDS[1])
+        reconnect(storage)
         attempt = again
 
 
