@@ -506,6 +506,7 @@ def apart(function: Callable[..., Any], args: tuple[Any, ...], environment: dict
     return process, connection
 
 
+#: Held while this process passes for one that may have children.
 _starting = threading.Lock()
 
 
@@ -513,7 +514,7 @@ _starting = threading.Lock()
 def _no_daemon() -> Iterator[None]:
     """Let a daemonic process, as workers of dask are, have a child for once: one that does not outlive it."""
     config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
-    with _starting:  # one thread after the other
+    with _starting:
         daemon = config.pop("daemon", None)
         try:
             yield

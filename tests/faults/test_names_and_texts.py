@@ -33,7 +33,7 @@ def search(space, estimator=None, **how):
 
 ODD_NAMES = {
     "a path upwards": "../../x",
-    "an absolute path": "/tmp/optuna_search_was_here",
+    "an absolute path": "<folder>/was_here",
     "a path of Windows": "C:\\x\\y",
     "a device of Windows": "CON",
     "a hidden file": ".hidden",
@@ -90,7 +90,7 @@ CASES = [("s.journal", kind) for kind in ODD_NAMES] + [("s.db", kind) for kind i
 
 @pytest.mark.parametrize(("path", "kind"), CASES, indirect=["path"])
 def test_any_text_is_the_name_of_a_study_and_of_no_file(path, kind):
-    name = ODD_NAMES[kind]
+    name = ODD_NAMES[kind].replace("<folder>", str(path.parent))
     search({"x": [1]}, storage=path, study_name="other").fit(X, Y)
     assert search({"x": [1, 2]}, storage=path, study_name=name).fit(X, Y).study_.study_name == name
     assert OptunaSearchCV.from_study(name, path, KnownScore()).n_trials_ == 2
