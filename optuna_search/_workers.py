@@ -203,7 +203,8 @@ class Backend:
     def _was_alone(self, task: Task) -> bool:
         """Whether a task that comes back was sent alone; others may be sent again then."""
         was_alone = task is self._alone
-        self._alone = None if was_alone else self._alone
+        if was_alone:
+            self._alone = None
         return was_alone
 
     def _patience(self) -> float | None:
