@@ -249,7 +249,7 @@ def _upgrade(args: Namespace) -> Answer:
 def _serve(args: Namespace) -> Answer:
     storage = storage_of(args)
     require_grpc()
-    told = printable(f"{mask(storage)} is served at grpc://{in_a_url(args.host)}:{args.port}; Ctrl-C ends it.")
+    told = printable(f"Serving {mask(storage)} at grpc://{in_a_url(args.host)}:{args.port}; Ctrl-C ends it.")
     print(told, file=sys.stderr, flush=True)
     studies.serve(storage, host=args.host, port=args.port, expose=args.expose)
     return Answer("", {"served": mask(storage)})

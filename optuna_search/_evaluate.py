@@ -108,7 +108,7 @@ def evaluate(
             continue
         if begins is not None:
             begins(one.folds[0])
-        with recorded() as seen:
+        with recorded() as seen:  # one by one: no count is to depend on how folds share tasks
             folds.append(_evaluate_fold(evaluation, one, exits=not inside))
         warned.update(seen)
     return Outcome(folds, warned)

@@ -35,16 +35,14 @@ def upgrade(storage: Any) -> None:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from optuna_search import OptunaSearchCV, studies
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.svm import SVC
-    >>> X, y = load_iris(return_X_y=True)
+    >>> import shutil, tempfile
+    >>> import optuna
+    >>> from optuna_search import studies
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = f"{folder}/searches.db"
-    ...     _ = OptunaSearchCV(SVC(), {"C": [1, 10]}, storage=path, study_name="svc").fit(X, y)
-    ...     studies.upgrade(path)  # nothing is to be done: this version has made it
-    ...     [study.name for study in studies.list_studies(path)]
+    ...     _ = optuna.create_study(storage=f"sqlite:///{folder}/searches.db", study_name="svc")
+    ...     _ = shutil.copy(f"{folder}/searches.db", f"{folder}/copy.db")
+    ...     studies.upgrade(f"{folder}/searches.db")  # nothing is to be done: this version of Optuna has made it
+    ...     optuna.get_all_study_names(f"sqlite:///{folder}/searches.db")
     ['svc']
     """
     if not isinstance(storage, str | os.PathLike):
