@@ -886,7 +886,7 @@ def test_nothing_is_served_without_grpcio(journal, served, monkeypatch, capsys):
         studies.serve(journal)
     assert main(["--storage", str(journal), "serve"]) == 1
     said = capsys.readouterr().err
-    assert "optuna-search[grpc]" in said and "is served" not in said
+    assert "optuna-search[grpc]" in said and "Serving" not in said
     assert served == []
 
 

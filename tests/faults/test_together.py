@@ -21,7 +21,6 @@ import pytest
 import sqlalchemy
 from estimators import KnownScore
 from faulty import Fault, locked
-from invariants import TIMES
 from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import TrialState, create_trial
@@ -204,9 +203,9 @@ def _empty(url):
 
 
 @pytest.mark.slow
-def test_eight_may_make_a_study_in_an_empty_storage_together(shared, tmp_path):
-    """Again and again; twenty times with OPTUNA_SEARCH_TEST_EXAMPLES=4."""
-    n_turns = 5 * TIMES
+@pytest.mark.parametrize("repetition", range(4))
+def test_eight_may_make_a_study_in_an_empty_storage_together(shared, repetition, tmp_path):
+    n_turns = 5  # in each of the four repetitions: twenty
     is_file = isinstance(shared, Path)
     storages = [shared.with_stem(f"s{turn}") if is_file else shared for turn in range(n_turns)]
     environment = {"FOLDER_OF_FITS": str(tmp_path), "SECONDS_OF_FITS": "0"}
