@@ -6,15 +6,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optuna_search import exceptions, studies
+    from optuna_search import exceptions, pruners, studies
     from optuna_search._dimensions import named
+    from optuna_search._early import EarlyStopping
     from optuna_search._search import OptunaSearchCV
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["OptunaSearchCV", "__version__", "exceptions", "named", "studies"]
+__all__ = ["EarlyStopping", "OptunaSearchCV", "__version__", "exceptions", "named", "pruners", "studies"]
 
-_HOMES = {"OptunaSearchCV": "_search", "named": "_dimensions"}
+_HOMES = {"EarlyStopping": "_early", "OptunaSearchCV": "_search", "named": "_dimensions"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,10 +1,12 @@
-"""The loop of a search: hear, propose, claim, send folds out, collect, judge, finish, wait, stop.
+"""The loop of a search: hear, propose, claim, send folds out, collect, prune or judge, finish, wait, stop.
 
 How a trial flows through it. A free worker first gets a waiting fold of a trial that is in the air, the
 oldest first; only when there is none, a new candidate is proposed and claimed, so that few trials are
-undecided at a time and the sampler learns early. A result comes back in this thread; the last fold of a
-trial makes its record, its verdict, and one word each to the study, the sampler and whoever watches. At the
-end, however it comes, what is still in the air is released.
+undecided at a time and the sampler learns early. A trial goes step by step: all folds at once where nothing is
+pruned, one fold after the other or one amount of a resource after the other where something is. A result comes
+back in this thread; the last fold of a step asks the pruner, and that of the last step makes the record of the
+trial, its verdict, and one word each to the study, the sampler and whoever watches. At the end, however it
+comes, what is still in the air is released.
 
 Other processes may work on the same study, and are known by their trials alone. Before each draw the engine
 takes in what they have written since; alone, it reads nothing, and learns from the number of its next trial
@@ -21,8 +23,9 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -32,9 +35,10 @@ from optuna_search._evaluate import Outcome, Task, lost
 from optuna_search._kept import EXITED, Kept, candidate_of, kept_of, took_its_process_along
 from optuna_search._others import Others
 from optuna_search._propose import Proposals
+from optuna_search._prune import Pruning, Step
 from optuna_search._record import FAILURE, HANDED_BACK, Fold, Record, counts, is_alive, measured_here
 from optuna_search._request import Budget
-from optuna_search._results import Verdict, judge
+from optuna_search._results import Verdict, curve, judge
 from optuna_search._roster import Roster
 from optuna_search._signals import came_by_signal, undisturbed
 from optuna_search._space import AnySpace, Candidate
@@ -62,20 +66,37 @@ class Flight:
     trial_id: int
     number: int
     candidate: Candidate
-    waiting: deque[int]
-    folds: list[Fold | None]
+    #: What it has come to so far.
+    record: Record
+    #: The steps that are still to come.
+    steps: deque[Step] = field(default_factory=deque)
+    #: How much of the resource the step has that it is at.
+    amount: int | None = None
+    #: The folds of this step that wait for a worker, and all that are not back.
+    waiting: deque[int] = field(default_factory=deque)
+    missing: set[int] = field(default_factory=set)
+    #: What each fold needs to go on where the last step ended.
+    states: dict[int, Any] = field(default_factory=dict)
     #: Trials of the same candidate, written twice in a grid, which take over its record.
     twins: list[Flight] = field(default_factory=list)
 
-    @property
-    def landed(self) -> bool:
-        """Whether every fold is there."""
-        return all(fold is not None for fold in self.folds)
+    def next_step(self) -> None:
+        """Have the folds of the next step wait for workers."""
+        step = self.steps.popleft()
+        self.amount = step.amount
+        self.waiting.extend(step.folds)
+        self.missing.update(step.folds)
 
-    @property
-    def record(self) -> Record:
-        """What is kept of it."""
-        return Record(dict(self.candidate.kept), tuple(self.folds))
+    def land(self, split: int, fold: Fold, state: Any) -> None:
+        """Take in a fold; times of all steps add up."""
+        folds = list(self.record.folds)
+        if (earlier := folds[split]) is not None:
+            fit_time, score_time = earlier.fit_time + fold.fit_time, earlier.score_time + fold.score_time
+            fold = replace(fold, fit_time=fit_time, score_time=score_time)
+        folds[split] = fold
+        self.record = replace(self.record, folds=tuple(folds))
+        self.states[split] = state
+        self.missing.discard(split)
 
 
 @dataclass
@@ -90,6 +111,10 @@ class Engine:
         What the trials of other processes are points of.
     proposals : Proposals
         Where candidates come from.
+    pruning : Pruning
+        What ends a trial before its last step.
+    steps : sequence of Step
+        What a trial goes through.
     n_splits : int
         Folds of a trial.
     budget : Budget
@@ -109,6 +134,8 @@ class Engine:
     store: Store
     space: AnySpace
     proposals: Proposals
+    pruning: Pruning
+    steps: Sequence[Step]
     n_splits: int
     budget: Budget
     metric_of: Callable[[Fold], str]
@@ -180,16 +207,18 @@ class Engine:
                     self._losses[self._key_of(trial)] += 1
                 self._lost(trial.number)
                 continue
+            kept = kept_of([trial])[0] if trial.state.is_finished() else None
+            worth = None if kept is None else self._worth(kept.record, self._verdict(kept))
             key = self._roster.key(trial.number)
             if key is not None:
-                self.proposals.finished(trial.number, trial.value)
+                self.proposals.finished(trial.number, worth)
             elif (key := self._key_of(trial)) is None:
                 continue
             else:
                 self._roster.enter(trial.number, key, self.n_splits, counts=measured_here(trial))
-                self.proposals.observe(trial, key)
-            if trial.state.is_finished():
-                self._learn(kept_of([trial])[0], key)
+                self.proposals.observe(trial, key, worth)
+            if kept is not None:
+                self._learn(kept, key)
         return bool(news)
 
     def _key_of(self, trial: FrozenTrial) -> str | None:
@@ -206,13 +235,16 @@ class Engine:
 
     def _learn(self, kept: Kept, key: str) -> None:
         """Take in the end of a trial of another process."""
-        trial, record = kept.trial, kept.record
+        trial, record, verdict = kept.trial, kept.record, self._verdict(kept)
         self._count(trial.number, key, record, counts=measured_here(trial))
-        verdict = Verdict(trial.value, trial.user_attrs.get(FAILURE))
+        self.pruning.ended(trial.number, self._curve(record), verdict)
         self.heard(trial.number, verdict, record, counts=measured_here(trial))
         for guest in self._guests.pop(key, []):
-            guest.folds = list(record.folds)
-            self._finish(guest)
+            self._finish(guest, record)
+
+    @staticmethod
+    def _verdict(kept: Kept) -> Verdict:
+        return Verdict(kept.trial.value, kept.trial.user_attrs.get(FAILURE), kept.record.pruned)
 
     def _lost(self, number: int) -> None:
         """Take in that a trial was given up: its place is free again, and so is its candidate."""
@@ -226,7 +258,7 @@ class Engine:
 
     def _count(self, number: int, key: str, record: Record, *, counts: bool = True) -> None:
         """Take in a finished trial, whoever ran it."""
-        fits = len(record.run) if counts and key not in self._known else 0
+        fits = record.fits if counts and key not in self._known else 0
         self._known.setdefault(key, record)
         self._roster.enter(number, key, fits, counts=counts)
         self._counted += counts
@@ -250,7 +282,10 @@ class Engine:
         self._sent += len(folds)
         n_candidates = self.budget.n_trials or len(self._roster)
         place = self._counted + list(self._flights).index(flight.number)
-        return Task(flight.number, flight.candidate.params, folds, (place, n_candidates), contexts)
+        states = tuple(flight.states.pop(split, None) for split in folds)
+        return Task(
+            flight.number, flight.candidate.params, folds, (place, n_candidates), contexts, flight.amount, states
+        )  # fmt: skip
 
     def _bundle(self, workers: Workers) -> int:
         """Return how many folds go into one task: enough to be worth sending, and few towards the end."""
@@ -288,12 +323,10 @@ class Engine:
             twin.twins.append(flight)
             self._roster.enter(flight.number, key, fits=0)
         elif known := self._known.get(key):
-            flight.folds = list(known.folds)
-            self._finish(flight)
+            self._finish(flight, known)
         elif self._losses[key] >= MAX_LOSSES:
             why = f"{self._losses[key]} processes have died while they fitted this candidate; it is not tried again"
-            flight.folds = [lost(why)] * self.n_splits
-            self._finish(flight)
+            self._finish(flight, replace(flight.record, folds=(lost(why),) * self.n_splits))
         elif flight.number != min(self._roster.holders(key)):  # of one candidate the first ticket is fitted
             self._guests.setdefault(key, []).append(flight)
             self._roster.enter(flight.number, key, fits=0)
@@ -304,7 +337,8 @@ class Engine:
 
     def _begin(self, flight: Flight) -> None:
         self._roster.enter(flight.number, flight.candidate.key, self.n_splits)
-        flight.waiting.extend(range(self.n_splits))
+        flight.steps.extend(self.steps)
+        flight.next_step()
         self._in_the_air[flight.candidate.key] = flight
 
     def _claim(self, candidate: Candidate) -> Flight | None:
@@ -312,7 +346,8 @@ class Engine:
         known = set(self._roster.holders(candidate.key))
         with undisturbed():  # what is claimed is in the air, and so will be released
             trial_id, number = self.store.claim(candidate)
-            flight = Flight(trial_id, number, candidate, deque(), [None] * self.n_splits)
+            nothing = Record(dict(candidate.kept), (None,) * self.n_splits, whole=self.steps[-1].amount)
+            flight = Flight(trial_id, number, candidate, nothing)
             self._flights[number] = flight
         self.proposals.claimed(candidate, number)
         self._roster.enter(number, candidate.key, self.n_splits)
@@ -336,7 +371,7 @@ class Engine:
         self._roster.leave(flight.number)
         self.proposals.given_up(flight.number)
 
-    def _is_used_up(self, n_trials: int, n_fits: int) -> bool:
+    def _is_used_up(self, n_trials: int, n_fits: int | Fraction) -> bool:
         """Whether so many trials, or fits, are all that there shall be."""
         budget = self.budget
         if budget.n_trials is not None and n_trials >= budget.n_trials:
@@ -362,33 +397,48 @@ class Engine:
                 del self._flights[task.trial]
             raise
         self.warned.update(outcome.warned)
-        for split, fold in zip(task.folds, outcome.folds, strict=True):
+        states = outcome.states or (None,) * len(task.folds)
+        for split, fold, state in zip(task.folds, outcome.folds, states, strict=True):
             if fold is None:  # by the worker's clock the time is up
                 self._stopped = True
             else:
-                flight.folds[split] = fold
+                flight.land(split, fold, state)
                 self._seconds.append(fold.fit_time + fold.score_time)
-        if flight.landed:
+        if not flight.missing and self._is_at_its_end(flight):
             del self._in_the_air[flight.candidate.key]
             for one in (flight, *flight.twins):
-                one.folds = flight.folds
-                self._finish(one)
+                self._finish(one, flight.record)
 
-    def _finish(self, flight: Flight) -> None:
-        record = flight.record
+    def _is_at_its_end(self, flight: Flight) -> bool:
+        """Whether a trial that has made a step makes no other one; if it does, that one begins."""
+        verdict = self._judge(flight.record)
+        if flight.amount is not None and verdict.value is not None:
+            flight.record = replace(flight.record, rungs=(*flight.record.rungs, (flight.amount, verdict.value)))
+        # What has failed in one fold has failed, whatever the others would say.
+        if not flight.steps or verdict.value is None:
+            return True
+        if self.pruning.is_hopeless(flight.number, self._curve(flight.record)):
+            flight.record = replace(flight.record, pruned=True)
+            return True
+        flight.next_step()
+        return False
+
+    def _finish(self, flight: Flight, record: Record) -> None:
+        record = replace(record, params=dict(flight.candidate.kept))
         verdict = self._judge(record)
         with undisturbed():
             taken = self.store.finish(flight.trial_id, record, verdict.value, verdict.failure)
             del self._flights[flight.number]
         if not taken:
-            self._come_back(flight)
+            self._come_back(flight, record)
             return
         self._count(flight.number, flight.candidate.key, record)
-        self.proposals.finished(flight.number, verdict.value)
+        self.pruning.ended(flight.number, self._curve(record), verdict)
+        self.proposals.finished(flight.number, self._worth(record, verdict))
         hopeless = self.budget.give_up and self._hopeless and self._counted >= HOPELESS
         self._stopped = self.watch(flight.number, flight.trial_id, verdict, record) or hopeless or self._stopped
 
-    def _come_back(self, flight: Flight) -> None:
+    def _come_back(self, flight: Flight, record: Record) -> None:
         """Give in the result of a trial that somebody took for lost: once, if it is still wanted."""
         self._lost(flight.number)
         self.hear()
@@ -396,8 +446,7 @@ class Engine:
         if wanted and not self._roster.holders(flight.candidate.key):
             again = self._claim(flight.candidate)
             if again is not None:
-                again.folds = flight.folds
-                self._finish(again)
+                self._finish(again, record)
                 return
         warnings.warn(
             f"Trial {flight.number} ended after another process had given it up, because its owner had not been heard "
@@ -407,8 +456,21 @@ class Engine:
         )
 
     def _judge(self, record: Record) -> Verdict:
+        return judge(record, self._metric(record), self.error_score)
+
+    def _metric(self, record: Record) -> str:
         scored = next((fold for fold in record.run if fold.test), None)
-        return judge(record, self.metric_of(scored) if scored else "score", self.error_score)
+        return self.metric_of(scored) if scored else "score"
+
+    def _curve(self, record: Record) -> Sequence[tuple[int, float]]:
+        """Return what a pruner is shown of a trial: after each of its steps a score."""
+        return curve(
+            record, self._metric(record), self.error_score, self.steps[-1].amount, each_fold=self.pruning.sees_folds
+        )
+
+    def _worth(self, record: Record, verdict: Verdict) -> float | None:
+        """Return what the sampler is told of a trial: of one that was pruned what its score would have come to."""
+        return self.pruning.worth(self._curve(record), verdict)
 
     def _release(self) -> None:
         """Give up what is in the air: the search was stopped, or something was raised."""

@@ -15,7 +15,10 @@ import cloudpickle
 from sklearn.base import clone
 
 from optuna_search._compat import fit_and_score
+from optuna_search._continued import PARTIAL_FIT, refitted
+from optuna_search._early import best_iteration_of
 from optuna_search._record import Failure, Fold
+from optuna_search._training import N_SAMPLES, Resource, Training
 from optuna_search._warned import Warned, recorded
 from optuna_search.exceptions import WorkerError
 
@@ -37,11 +40,18 @@ class Evaluation:
     verbose: int
     #: The search itself, for scikit-learn's callbacks.
     caller: Any = None
+    #: What trials get more and more of.
+    resource: Resource | None = None
 
     @property
     def n_splits(self) -> int:
         """How many folds there are."""
         return len(self.splits)
+
+    @property
+    def amounts(self) -> tuple[int, ...] | None:
+        """How much of the resource there is at each rung; None where there is none."""
+        return None if self.resource is None else self.resource.amounts
 
 
 @dataclass(frozen=True)
@@ -55,14 +65,18 @@ class Task:
     progress: tuple[int, int]
     #: scikit-learn's callback context of each fold, where somebody listens.
     contexts: tuple[Any, ...] = ()
+    #: How much of a resource each fold is trained with; None for the whole, at once.
+    amount: int | None = None
+    #: What each fold was left with at a smaller amount, where training goes on from there.
+    states: tuple[Any, ...] = ()
 
     @property
     def single_folds(self) -> list[Task]:
         """The same as one task for each fold."""
-        contexts = self.contexts or (None,) * len(self.folds)
+        nothing = (None,) * len(self.folds)
         return [
-            replace(self, folds=(split,), contexts=(context,))
-            for split, context in zip(self.folds, contexts, strict=True)
+            replace(self, folds=(split,), contexts=(context,), states=(state,))
+            for split, context, state in zip(self.folds, self.contexts or nothing, self.states or nothing, strict=True)
         ]
 
 
@@ -74,6 +88,8 @@ class Outcome:
     folds: list[Fold | None]
     #: What was warned of meanwhile, and how often.
     warned: Counter[Warned] = field(default_factory=Counter)
+    #: What each fold is left with, where training may go on from there.
+    states: Sequence[Any] = ()
 
 
 def evaluate(
@@ -101,17 +117,27 @@ def evaluate(
         What the estimator raised, if ``error_score="raise"``.
     """
     folds: list[Fold | None] = []
+    states: list[Any] = []
     warned: Counter[Warned] = Counter()
     for one in task.single_folds:
-        if until is not None and time.time() >= until:
-            folds.append(None)
-            continue
-        if begins is not None:
-            begins(one.folds[0])
-        with recorded() as seen:  # one by one: no count is to depend on how folds share tasks
-            folds.append(_evaluate_fold(evaluation, one, exits=not inside))
-        warned.update(seen)
-    return Outcome(folds, warned)
+        fold, state = None, None
+        if until is None or time.time() < until:
+            if begins is not None:
+                begins(one.folds[0])
+            with recorded() as seen:  # one by one: no count is to depend on how folds share tasks
+                fold, state = _evaluate_fold(evaluation, one, exits=not inside)
+            warned.update(seen)
+        folds.append(fold)
+        states.append(state)
+    return Outcome(folds, warned, states)
+
+
+def refit(estimator: Any, evaluation: Evaluation) -> Any:
+    """Return an estimator that has the parameters of the winner after it was fitted on all data, as its trials were."""
+    X, y, params, resource = evaluation.X, evaluation.y, evaluation.fit_params, evaluation.resource
+    if resource is not None and resource.name == PARTIAL_FIT:
+        return refitted(estimator, X, y, params, resource=PARTIAL_FIT, amount=resource.whole)
+    return estimator.fit(X, **params) if y is None else estimator.fit(X, y, **params)
 
 
 def lost(why: str, seconds: float = 0.0, traceback: str = "") -> Fold:
@@ -136,7 +162,7 @@ def sendable(error: Exception) -> Exception:
         return WorkerError("".join(traceback.format_exception(error)))
 
 
-def _evaluate_fold(evaluation: Evaluation, task: Task, *, exits: bool) -> Fold:
+def _evaluate_fold(evaluation: Evaluation, task: Task, *, exits: bool) -> tuple[Fold, Any]:
     started = time.time()
     try:
         return _fit_and_score(evaluation, task)
@@ -145,14 +171,20 @@ def _evaluate_fold(evaluation: Evaluation, task: Task, *, exits: bool) -> Fold:
             raise
         # What asks its process to end is told as one that did; this process has other folds to fit.
         code = 0 if error.code is None else error.code if isinstance(error.code, int) else 1
-        return lost(died(code), time.time() - started, traceback.format_exc())
+        return lost(died(code), time.time() - started, traceback.format_exc()), None
 
 
-def _fit_and_score(evaluation: Evaluation, task: Task) -> Fold:
+def _fit_and_score(evaluation: Evaluation, task: Task) -> tuple[Fold, Any]:
+    """Return what a fold came to, and what it is left with if it may go on."""
     split, *_ = task.folds
     train, test = evaluation.splits[split]
+    estimator, training = clone(evaluation.estimator), None
+    if evaluation.resource is not None and task.amount is not None:
+        train = evaluation.resource.part(train, split, task.amount)
+        if evaluation.resource.name != N_SAMPLES:
+            training = Training(estimator, evaluation.resource, task.amount, *task.states)
     result = fit_and_score(
-        clone(evaluation.estimator),
+        estimator,
         evaluation.X,
         evaluation.y,
         scorer=evaluation.scorer,
@@ -171,7 +203,7 @@ def _fit_and_score(evaluation: Evaluation, task: Task) -> Fold:
         callback_ctx=task.contexts[0],
     )
     failed = result["fit_error"] is not None
-    return Fold(
+    fold = Fold(
         # A fit that failed has no scores: `error_score` takes their place when results are read.
         {} if failed else _by_metric(result["test_scores"], evaluation.scorer),
         {} if failed or not evaluation.return_train_score else _by_metric(result["train_scores"], evaluation.scorer),
@@ -179,7 +211,9 @@ def _fit_and_score(evaluation: Evaluation, task: Task) -> Fold:
         result["score_time"],
         failure_of(result["fit_error"]) if failed else None,
         isinstance(result["test_scores"], dict),
+        None if failed else best_iteration_of(estimator),
     )
+    return fold, None if training is None or failed else training.state
 
 
 def _by_metric(scores: Any, scorer: Any) -> dict[str, float]:

@@ -31,6 +31,8 @@ _was: dict[str, str] = {}
 MAX_COLUMNS = 100
 #: Where the types come from whose objects say all there is: dates and times, decimals, and the like.
 TELLING = ("datetime", "decimal", "fractions", "uuid", "pandas")
+#: What stands beside the parameters of an estimator that is trained in another way than by its `fit`.
+TRAINING = "(training)"
 #: Parameters of scikit-learn's own estimators, of whatever kind, on which no score depends.
 WITHOUT_EFFECT = ("memory", "n_jobs", "verbose")
 
@@ -56,6 +58,7 @@ def fingerprint(
     objective: str,
     estimator: Any,
     space: DescribedSpace,
+    training: str | None = None,
 ) -> dict[str, Any]:
     """Return what makes scores comparable.
 
@@ -75,12 +78,17 @@ def fingerprint(
         With its fixed parameters.
     space : DescribedSpace
         What is searched.
+    training : str or None
+        How trials are trained, if not by a `fit` on all samples.
 
     Returns
     -------
     document : dict
         JSON.
     """
+    code = _as_they_were(_describe_code(scoring, estimator, space))
+    if training is not None:
+        code["estimator"][TRAINING] = training
     return {
         "X": describe_data(X),
         "y": describe_data(y),
@@ -88,7 +96,7 @@ def fingerprint(
         "splits": {"folds": len(splits), "indices": _splits_digest(splits)},
         "error_score": token(error_score if isinstance(error_score, str) else float(error_score)).text,
         "objective": objective,
-        **_as_they_were(_describe_code(scoring, estimator, space)),
+        **code,
     }
 
 

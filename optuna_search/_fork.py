@@ -13,7 +13,7 @@ import itertools
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna.storages import BaseStorage
@@ -22,13 +22,13 @@ from sklearn.base import clone
 
 from optuna_search import _owner, _record
 from optuna_search._beyond import beyond
-from optuna_search._fingerprint import changed_code, describe_estimator, differences
+from optuna_search._fingerprint import TRAINING, changed_code, describe_estimator, differences
 from optuna_search._forkreport import Carried, Dropped, Filled, ForkReport, Probed, Retried
 from optuna_search._header import Header, check_same, warn_of_versions
 from optuna_search._kept import Kept
 from optuna_search._lease import Patience
 from optuna_search._opening import FIRST_WORD_SECONDS, create_or_continue, existing, name_of, open_existing
-from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, WRITER, Record
+from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, WRITER
 from optuna_search._space import AnySpace, Candidate, parse
 from optuna_search._storage import open_storage, without_password
 from optuna_search._store import Store
@@ -184,6 +184,7 @@ def _reasons(name: str, old: Mapping[str, Any], new: Mapping[str, Any], old_esti
     described = describe_estimator(old_estimator)
     was = {part: old[part] for part in MEASURED} | {"estimator": old["estimator"]}
     # What the parent searched is not in its fingerprint.
+    described = described | {TRAINING: new["estimator"].get(TRAINING)}
     given = {part: new[part] for part in MEASURED} | {"estimator": {n: described.get(n) for n in old["estimator"]}}
     found = list(differences(was, given))
     code = changed_code(was, given)
@@ -426,7 +427,7 @@ def _carried_trial(kept: Kept, params: dict[str, Any], candidate: Candidate, par
     old = kept.trial
     # One that the parent had from its own parent was measured there.
     origin = old.user_attrs.get(ORIGIN) or _record.origin(parent["study"], parent["id"], old.number)
-    record = _record.encode(Record(params, kept.record.folds), old.value)
+    record = _record.encode(replace(kept.record, params=params), old.value)
     failure = {FAILURE: old.user_attrs[FAILURE]} if FAILURE in old.user_attrs else {}
     return FrozenTrial(
         number=-1,

@@ -143,15 +143,15 @@ class Isolated:
     def evaluate(self, task: Task, until: float | None = None) -> Outcome:
         """Evaluate the folds of a task, one after the other; None stands for what there was no time for."""
         folds: list[Fold | None] = []
+        states: list[Any] = []
         warned: Counter[Warned] = Counter()
         for one in task.single_folds:
-            if until is not None and time.time() >= until:
-                folds.append(None)
-                continue
-            outcome = self._evaluate(one)
+            is_late = until is not None and time.time() >= until
+            outcome = Outcome([None]) if is_late else self._evaluate(one)
             folds += outcome.folds
+            states += outcome.states or [None]
             warned.update(outcome.warned)
-        return Outcome(folds, warned)
+        return Outcome(folds, warned, states)
 
     def _evaluate(self, task: Task) -> Outcome:
         _sweep()

@@ -58,9 +58,9 @@ def candidate_of(trial: FrozenTrial, space: AnySpace) -> Candidate:
 def finished(
     number: int, value: float | None, params: Mapping[str, Any], distributions: Mapping[str, Any], attrs: Any
 ) -> FrozenTrial:
-    """Return a trial as it is read back when it has ended: complete with its value, or failed."""
+    """Return a trial as it is read back when it has ended, as its record says."""
     trial = create_trial(
-        state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+        state=TrialState[_record.state_of(attrs[RECORD])],
         value=value,
         params=dict(params),
         distributions=dict(distributions),

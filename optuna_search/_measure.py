@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.model_selection import check_cv
 from sklearn.utils import assert_all_finite
 
 from optuna_search._compat import INCONSISTENT_SPLITS, check_refit, num_samples
+from optuna_search._evaluate import Evaluation, Task, evaluate
 from optuna_search._record import Fold
 from optuna_search._tables import shortened
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchWarning
@@ -123,8 +127,8 @@ def _warn_of_overlaps(splits: Folds, n_samples: int) -> None:
     overlapping = []
     for fold, (training, test) in enumerate(splits):
         trained_on = np.zeros(n_samples, dtype=bool)
-        trained_on[_indices(training)] = True
-        if trained_on[_indices(test)].any():
+        trained_on[indices(training)] = True
+        if trained_on[indices(test)].any():
             overlapping.append(str(fold))
     if overlapping:
         warnings.warn(
@@ -151,7 +155,7 @@ def _target_complaints(search: Any, y: Any, splits: Folds) -> Iterator[str]:
         return
     tested = np.zeros(len(targets), dtype=bool)
     for _, test in splits:
-        tested[_indices(test)] = True
+        tested[indices(test)] = True
     try:
         assert_all_finite(targets[tested], input_name="y")
     except ValueError as error:
@@ -176,12 +180,36 @@ def _last_step(estimator: Any) -> Any:
 
 def fold_sizes(splits: Sequence[tuple[Any, Any]]) -> list[tuple[int, int]]:
     """Return how many samples the training and the test part of each fold have."""
-    return [(_indices(train).size, _indices(test).size) for train, test in splits]
+    return [(indices(train).size, indices(test).size) for train, test in splits]
 
 
-def _indices(part: Any) -> np.ndarray:
+def indices(part: Any) -> np.ndarray:
+    """Return the samples of a part of a fold by their numbers, however they were given."""
     array = np.asarray(part)
     return np.flatnonzero(array) if array.dtype == bool else array.astype(np.int64)
+
+
+def chance(evaluation: Evaluation, metric_of: Callable[[Fold], str]) -> float:
+    """Return the mean score over the folds of a guess that ignores the data: the frequencies, or the mean of y.
+
+    Raises
+    ------
+    InvalidRequestError
+        If there is no such guess, or it has no score.
+    """
+    estimator = evaluation.estimator
+    guess = DummyClassifier() if is_classifier(estimator) else DummyRegressor() if is_regressor(estimator) else None
+    scores: list[float] = []
+    if guess is not None:
+        made = replace(evaluation, estimator=guess, fit_params={}, error_score=math.nan, caller=None, resource=None)
+        outcome = evaluate(made, Task(0, {}, tuple(range(made.n_splits)), (0, 1)))
+        scores = [fold.test[metric_of(fold)] for fold in outcome.folds if fold is not None and fold.test]
+    if len(scores) < evaluation.n_splits or not all(map(math.isfinite, scores)):
+        raise InvalidRequestError(
+            "pruner='threshold' ends what is worse than a guess that ignores the data, and here no such guess has a "
+            "score. Give optuna.pruners.ThresholdPruner(lower=...)."
+        )
+    return float(np.mean(scores))
 
 
 def objective_of(search: Any) -> str | None:

@@ -14,7 +14,7 @@ from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage
 from sklearn.base import clone, is_classifier
 
-from optuna_search import _samplers
+from optuna_search import _prune, _samplers
 from optuna_search._callables import takes
 from optuna_search._compat import SEARCH_CONSTRAINTS, Interval, ahead, constraint_complaint
 from optuna_search._fork import Parent
@@ -46,8 +46,6 @@ CONSTRAINTS: dict[str, Any] = {
     "callbacks": [list, tuple, callable, None],
 }
 
-#: Pruners by name.
-PRUNERS = ("median", "percentile", "wilcoxon", "successive-halving", "hyperband", "threshold", "patient")
 #: joblib counts workers in a C int.
 _MOST_JOBS = np.iinfo(np.int32).max
 #: What ``{data}`` in the name of a study becomes is so long.
@@ -176,10 +174,10 @@ def _callbacks(value: Any) -> str | None:
 
 
 def _pruner(value: Any) -> str | None:
-    if value is None or isinstance(value, BasePruner) or (isinstance(value, str) and value in PRUNERS):
+    if value is None or isinstance(value, BasePruner) or (isinstance(value, str) and value in _prune.NAMES):
         return None
     hint = " Give an instance, not the class." if isinstance(value, type) else ""
-    return f"pruner={value!r} must be one of {', '.join(map(repr, PRUNERS))}, an Optuna pruner, or None.{hint}"
+    return f"pruner={value!r} must be one of {', '.join(map(repr, _prune.NAMES))}, an Optuna pruner, or None.{hint}"
 
 
 def _objectives(value: Any) -> str | None:

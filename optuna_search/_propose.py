@@ -25,6 +25,10 @@ from optuna_search._space import AnySpace, Candidate, Pick, Space
 from optuna_search._tables import shortened
 from optuna_search.exceptions import SpaceError
 
+#: A sampler that reads all trials at each draw is given so many of them at most, and so many when it gets others.
+MAX_HISTORY, KEPT_HISTORY = 400, 250
+#: The best ones are among them in any case: more than TPE models the good candidates by.
+KEPT_BEST = 50
 #: How often a sampler may propose what is known before an unseen candidate is looked for instead.
 MAX_REPEATS = 5
 #: A point gets no longer than this in a message.
@@ -46,8 +50,8 @@ class Proposals(Protocol):
     def claimed(self, candidate: Candidate, number: int) -> None:
         """Take in that a candidate became the trial of this number and is in the air."""
 
-    def observe(self, trial: FrozenTrial, key: str) -> None:
-        """Take in a trial that we did not propose, finished or in the air, and what candidate it tries."""
+    def observe(self, trial: FrozenTrial, key: str, value: float | None) -> None:
+        """Take in a trial that we did not propose, finished or in the air, what candidate it tries, and its score."""
 
     def finished(self, number: int, value: float | None) -> None:
         """Take in how a trial in the air ended; None stands for a failure."""
@@ -97,7 +101,7 @@ class Enumeration:
         """Note what the study has."""
         self._has[number] = candidate.key
 
-    def observe(self, trial: FrozenTrial, key: str) -> None:
+    def observe(self, trial: FrozenTrial, key: str, value: float | None) -> None:
         """Leave out what the study has already."""
         self._has[trial.number] = key
         self._seen[key] += 1
@@ -127,13 +131,25 @@ class Sampling:
     That study lives in memory and shadows the one that is kept: the sampler draws there, learns there, and
     leaves its notes there, so that a draw costs no storage access and nothing of a sampler's own is stored.
     A candidate that is known already is told its score there, and the sampler is asked again.
+
+    Parameters
+    ----------
+    space : Space or FunctionSpace
+        What is drawn from.
+    sampler : BaseSampler
+        What draws.
+    seed : int or None
+        For what is drawn where the sampler knows nothing new.
+    forgets : bool
+        Whether the sampler does as well with the best trials and a part of the others as with all of them, which take
+        it longer at each draw.
     """
 
-    def __init__(self, space: AnySpace, sampler: BaseSampler, seed: int | None) -> None:
+    def __init__(self, space: AnySpace, sampler: BaseSampler, seed: int | None, *, forgets: bool = False) -> None:
         self._space = space
-        with quiet_optuna():
-            self._study = optuna.create_study(direction="maximize", sampler=sampler, pruner=optuna.pruners.NopPruner())
         self._sampler = sampler
+        self._study = self._new_study()
+        self._forgets = forgets
         # Another seed than the sampler's: a random sampler's own numbers would all be known already.
         self._random = RandomSampler(seed=None if seed is None else (seed + 1) % 2**32)
         self._known: dict[str, float | None] = {}  # candidate -> its score; None while in the air or failed
@@ -149,6 +165,10 @@ class Sampling:
         self._next_cell = 0
         # A grid sampler goes through what is known, in an order of its own, and says when it has come to the end.
         self._patience = MAX_GRID if isinstance(sampler, GridSampler) else MAX_REPEATS
+
+    def _new_study(self) -> optuna.Study:
+        with quiet_optuna():
+            return optuna.create_study(direction="maximize", sampler=self._sampler, pruner=optuna.pruners.NopPruner())
 
     def try_first(self, points: Iterable[Mapping[str, Stored]]) -> None:
         """Have points tried first, but for those that were tried; what they leave open is drawn by the sampler."""
@@ -190,6 +210,8 @@ class Sampling:
         return self._drawn[1] if self._drawn else None
 
     def _draw(self) -> tuple[Trial, Candidate] | None:
+        if self._forgets:
+            self._forget()
         self._skip()
         while self._first:
             point = self._first.popleft()
@@ -207,6 +229,18 @@ class Sampling:
             if self._ended:
                 return None
         return self._unseen()
+
+    def _forget(self) -> None:
+        """Begin the shadow study anew with a part of its trials, if it has too many."""
+        trials = self._study.get_trials(deepcopy=False)
+        if len(trials) <= MAX_HISTORY:
+            return
+        self._study = self._new_study()
+        for trial in _worth_knowing(trials):
+            self._study.add_trial(trial)
+        for number, (shadow, key, point) in self._flying.items():
+            again = self._add(TrialState.RUNNING, None, point, trials[shadow].distributions)
+            self._flying[number] = again, key, point
 
     def _unseen(self) -> tuple[Trial, Candidate] | None:
         """Return a candidate that is not known, whatever the sampler would say; None if there is none left."""
@@ -310,10 +344,10 @@ class Sampling:
         self._holders[key] += 1
         self._known.setdefault(key, None)
 
-    def observe(self, trial: FrozenTrial, key: str) -> None:
+    def observe(self, trial: FrozenTrial, key: str, value: float | None) -> None:
         """Have the sampler know of a trial that it did not draw, and learn from one that is finished."""
-        value = trial.value if trial.state == TrialState.COMPLETE else None
-        self._enter(trial.number, key, self._add(trial.state, value, trial.params, trial.distributions), trial.params)
+        state = trial.state if value is None else TrialState.COMPLETE
+        self._enter(trial.number, key, self._add(state, value, trial.params, trial.distributions), trial.params)
         self._observed[trial.number] = trial.params
         self._to_skip += 1
         if trial.state.is_finished():
@@ -350,6 +384,17 @@ class Sampling:
         """Seed the sampler anew, from the system."""
         self._sampler.reseed_rng()
         self._random.reseed_rng()
+
+
+def _worth_knowing(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the best of some trials and an even part of the other complete ones, in their order."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    ranked = sorted(complete, key=lambda trial: trial.values[0], reverse=True)
+    best = {trial.number for trial in ranked[:KEPT_BEST]}
+    others = [trial for trial in complete if trial.number not in best]
+    n_others = min(len(others), KEPT_HISTORY - len(best))
+    kept = best | {others[place * len(others) // n_others].number for place in range(n_others)}
+    return [trial for trial in complete if trial.number in kept]
 
 
 def _in_our_words(complaint: str) -> str | None:

@@ -3,6 +3,7 @@
 Everything that ``cv_results_`` needs can be rebuilt from these records alone. `SCHEMA` is the version of
 their form. To change the form: raise it by one, teach `decode` to read every older one, and add a file of
 the older form to the tests. A newer record than this library knows is refused, never guessed at.
+Schema 2 brought trials that were pruned, parts of a resource, and the best iteration of a fold.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from optuna_search._damage import DAMAGE, damaged, readable
@@ -20,7 +22,7 @@ from optuna_search.exceptions import StorageError
 if TYPE_CHECKING:  # workers read this module, and start without Optuna
     from optuna.trial import FrozenTrial
 
-SCHEMA = 1
+SCHEMA = 2
 
 #: The attribute of a trial and of a study that holds its record.
 RECORD = "optuna_search"
@@ -97,6 +99,8 @@ class Fold:
     failure: Failure | None = None
     #: Whether the scorer gave a dict of metrics.
     multimetric: bool = False
+    #: How many iterations a model that stops early found best; None for any other.
+    best_iteration: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,11 +111,29 @@ class Record:
     params: dict[str, Any]
     #: One entry a fold; None where it was not run.
     folds: tuple[Fold | None, ...]
+    #: Whether the trial was ended before its last fold, or with a part of the resource.
+    pruned: bool = False
+    #: Where trials get more and more of a resource: each amount that this one had, and the mean score with it.
+    rungs: tuple[tuple[int, float], ...] = ()
+    #: The whole of the resource.
+    whole: int | None = None
 
     @property
     def run(self) -> list[Fold]:
         """The folds that were run."""
         return [fold for fold in self.folds if fold is not None]
+
+    @property
+    def fits(self) -> int | Fraction:
+        """How many fits of a fold it took; one with a part of the resource is that part of a fit."""
+        # As fractions they add up to the same budget in whatever order processes come to know of them.
+        share = Fraction(self.rungs[-1][0], self.whole) if self.rungs and self.whole else 1
+        return len(self.run) * share
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every fold was run, with the whole of the resource."""
+        return None not in self.folds and not self.pruned
 
 
 def encode(record: Record, value: float | None, claim: str | None = None) -> dict[str, Any]:
@@ -133,6 +155,13 @@ def encode(record: Record, value: float | None, claim: str | None = None) -> dic
         encoded["multimetric"] = True
     if any(fold.failure for fold in run):
         encoded["failures"] = _encode_failures(record.folds)
+    if record.pruned:
+        encoded["pruned"] = True
+    if record.rungs:
+        encoded["rungs"] = [[amount, number(value)] for amount, value in record.rungs]
+        encoded["whole"] = record.whole
+    if any(fold.best_iteration is not None for fold in run):
+        encoded["best_iteration"] = [fold and fold.best_iteration for fold in record.folds]
     return encoded
 
 
@@ -160,6 +189,7 @@ def decode(encoded: Any, what: str = "a trial") -> Record:
         }
         test = _decode_scores(encoded["test"], n_folds)
         train = _decode_scores(encoded.get("train", {}), n_folds)
+        best_iterations = encoded.get("best_iteration") or [None] * n_folds
         folds = tuple(
             None
             if encoded["fit_time"][i] is None
@@ -170,12 +200,28 @@ def decode(encoded: Any, what: str = "a trial") -> Record:
                 float(encoded["score_time"][i]),
                 failures.get(i),
                 bool(encoded.get("multimetric", False)),
+                _count(best_iterations[i]),
             )
             for i in range(n_folds)
         )
-        return Record(params, folds)
+        rungs = tuple((_count(amount) or 0, float(value)) for amount, value in encoded.get("rungs", ()))
+        return Record(params, folds, bool(encoded.get("pruned", False)), rungs, _count(encoded.get("whole")))
     except DAMAGE as error:
         raise damaged(f"The record of {what}", error) from error
+
+
+def _count(value: Any) -> int | None:
+    """Return a whole number from 1, or None."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def state_of(encoded: Any) -> str:
+    """Return the name of the state that a trial with this record ends in."""
+    if isinstance(encoded, Mapping) and encoded.get("pruned") is True:
+        return "PRUNED"
+    return "FAIL" if value_in(encoded) is None else "COMPLETE"
 
 
 def counts(trial: FrozenTrial) -> bool:
@@ -226,9 +272,10 @@ def check_end(trial: FrozenTrial) -> None:
     recorded = value_of(trial)
     with readable(f"Trial {trial.number}"):
         values = None if trial.values is None else list(trial.values)  # a proxy has a list of its own kind
-        expected = {"COMPLETE": [recorded], "FAIL": None}.get(trial.state.name, values)
-        if values != expected or expected == [None]:
+        if values != (None if recorded is None else [recorded]):
             raise ValueError(f"its value is {shortened(str(values), MAX_VALUES)}, its record has {recorded}")
+        if trial.state.name != (state := state_of(trial.user_attrs[RECORD])):
+            raise ValueError(f"it is {trial.state.name}, its record is that of a trial which is {state}")
 
 
 def check_alike(records: Mapping[int, Record], header: Mapping[str, Any]) -> None:

@@ -8,16 +8,17 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
-import numpy as np
+from optuna.pruners import BasePruner
 from sklearn.base import clone
 
-from optuna_search import _parameters, _samplers
+from optuna_search import _parameters, _prune, _resource, _samplers
 from optuna_search._compat import check_scoring
+from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import in_use
 from optuna_search._fork import Parent
+from optuna_search._measure import chance, metric_of
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import WHAT_A_SPACE_IS, AnySpace, FunctionSpace, Space, parse, tell_apart
 from optuna_search._workers import Limits
@@ -26,22 +27,10 @@ from optuna_search.exceptions import InvalidRequestError, SpaceError
 #: How many trials a search runs when nothing says how many and it is not a grid.
 DEFAULT_N_TRIALS = 50
 
-#: Parameters of the contract whose work is not done yet, with the values that ask for nothing.
-_LATER = {
-    "pruner": None,
-    "resource": None,
-    "min_resources": "auto",
-    "max_resources": "auto",
-    "factor": 3,
-}
-
-
 #: When the time of a search is up, folds at work have this share of it left, and so many seconds at least.
 GRACE = (0.1, 3.0)
 #: Goals that are no metric.
 _TIMES = ("fit_time", "score_time")
-#: Resources that are no parameter of the estimator.
-_RESOURCES = ("n_samples", "partial_fit")
 
 
 @dataclass(frozen=True)
@@ -78,7 +67,8 @@ def check(search: Any) -> AnySpace:
         *_scoring_complaints(search, wrong),
         *_objectives_complaints(search, wrong),
         *_fork_complaints(search, wrong),
-        *_resource_complaints(search, wrong),
+        *_resource.complaints(search, wrong),
+        *_pruner_complaints(search, wrong),
     ]
     try:
         space = read_space(search)
@@ -125,15 +115,15 @@ def _fork_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
         yield f"fork_of={search.fork_of!r} is the name of a study in storage, and storage=None has none."
 
 
-def _resource_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
-    """Yield what is wrong with how much of a resource candidates get."""
-    if search.resource is not None and not wrong & {"resource", "estimator"}:
-        known = (*_RESOURCES, *search.estimator.get_params(deep=True))
-        if search.resource not in known:
-            yield f"resource={search.resource!r} is no parameter of the estimator, and none of {', '.join(_RESOURCES)}."
-    least, most = search.min_resources, search.max_resources
-    if isinstance(least, Integral) and isinstance(most, Integral) and least > most:
-        yield f"min_resources={least!r} is more than max_resources={most!r}."
+def _pruner_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
+    """Yield that a pruner has nothing to compare."""
+    if wrong & {"pruner", "resource"} or search.resource is None:
+        return
+    if search.pruner in _prune.OF_FOLDS:
+        yield (
+            f"pruner={search.pruner!r} compares folds, and with resource={search.resource!r} a step is all folds with "
+            "a part of it; leave pruner, or give 'successive-halving', 'hyperband' or 'median'."
+        )
 
 
 def _metrics(scoring: Any) -> list[str]:
@@ -162,6 +152,7 @@ def _space_complaints(
         endless = space.size is None and (isinstance(space, Space) or search.sampler == "grid")
         if endless and search.sampler in ("grid", "brute-force"):
             yield f"sampler={search.sampler!r} needs a space with an end: choices, whole numbers, ranges with a step."
+    yield from _resource.space_complaints(search, {name for params in examples for name in params}, wrong)
     if "estimator" in wrong:
         return
     for params in examples:
@@ -196,21 +187,12 @@ def _misfit(search: Any, params: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _refuse_what_comes_later(search: Any) -> None:
-    given = [name for name, default in _LATER.items() if _differs(getattr(search, name), default)]
-    if given:
-        raise NotImplementedError(
-            f"{', '.join(given)} cannot be used in this version of optuna_search; leave the default."
-        )
     if search.objectives is not None and len(search.objectives) != 1:
         raise NotImplementedError(
             f"objectives={search.objectives!r}: this version of optuna_search pursues one goal; give one metric."
         )
     if search.objectives and search.objectives[0] in _TIMES:
         raise NotImplementedError(f"objectives={search.objectives!r}: this version of optuna_search pursues metrics.")
-
-
-def _differs(value: Any, default: Any) -> bool:
-    return value is not default and not (np.ndim(value) == 0 and bool(value == default))
 
 
 # --- decisions ------------------------------------------------------------------------------------------------------
@@ -323,6 +305,22 @@ def budget_of(search: Any, space: AnySpace, started: float, n_known: int = 0) ->
     return Budget(n_trials, search.n_fits, deadline, give_up=order != "grid")
 
 
+def pruner_of(search: Any, space: AnySpace, evaluation: Evaluation) -> BasePruner:
+    """Return what decides which trials end early.
+
+    Where nothing is asked for, trials with a resource are halved, and others race if it is fits that are to be spent.
+    """
+    pruner, resource = search.pruner, evaluation.resource
+    is_by_default = search.sampler is None and order_of(search, space) is None
+    if pruner is None and resource is not None:
+        pruner = "successive-halving"
+    elif pruner is None and is_by_default and search.n_fits is not None:
+        pruner = "racing"
+    first, last = (1, evaluation.n_splits) if resource is None else (resource.amounts[0], resource.whole)
+    guess = chance(evaluation, functools.partial(metric_of, search)) if pruner == "threshold" else None
+    return _prune.make(pruner, _prune.Rungs(first, last, search.factor, guess))
+
+
 def limits_of(search: Any, budget: Budget) -> Limits:
     """Return when folds end that do not end by themselves."""
     if budget.deadline is None:
@@ -355,7 +353,7 @@ def proposals_of(
     seed = _samplers.seed_for(_samplers.seed_of(search.random_state), n_earlier)
     conditional = isinstance(space, FunctionSpace) or len(space.branches) > 1
     sampler = _samplers.make(search.sampler, seed, conditional=conditional, continued=n_earlier > 0)
-    proposals = Sampling(space, sampler, seed)
+    proposals = Sampling(space, sampler, seed, forgets=_samplers.forgets(search.sampler))
     proposals.try_first(first)
     return proposals
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from optuna_search._compat import format_results, warn_or_raise_about_fit_failures
 from optuna_search._hints import closest
@@ -42,19 +45,21 @@ class Row:
 class Verdict:
     """What a finished trial came to."""
 
-    #: The mean score over the folds; None if the trial failed.
+    #: The mean score over the folds that were run; None if the trial failed.
     value: float | None
     #: Why it failed.
     failure: str | None = None
+    #: Whether it was ended before its last fold, or with a part of the resource.
+    pruned: bool = False
 
 
 def judge(record: Record, metric: str, error_score: float) -> Verdict:
-    """Return what a trial with all its folds came to.
+    """Return what a trial comes to by the folds that it has run.
 
     Parameters
     ----------
     record : Record
-        With every fold run.
+        With some fold run.
     metric : str
         The metric that is pursued.
     error_score : float
@@ -62,9 +67,49 @@ def judge(record: Record, metric: str, error_score: float) -> Verdict:
     """
     scores = [fold.test.get(metric, error_score) for fold in record.run]
     if not any(math.isnan(score) or score == math.inf for score in scores):
-        return Verdict(float(np.mean(scores)))
+        return Verdict(float(np.mean(scores)), pruned=record.pruned)
     failures = [fold.failure.line for fold in record.run if fold.failure is not None]
     return Verdict(None, failures[0] if failures else f"non-finite score: {metric}={scores}")
+
+
+def curve(
+    record: Record, metric: str, error_score: float, whole: int | None = None, *, each_fold: bool = False
+) -> list[tuple[int, float]]:
+    """Return what a trial came to step by step, for those who decide whether it goes on.
+
+    Parameters
+    ----------
+    record : Record
+        Of a trial that has begun.
+    metric : str
+        The metric that is pursued.
+    error_score : float
+        What stands for the score of a fit that failed.
+    whole : int or None
+        The whole of the resource, where steps are amounts of one; else they are folds.
+    each_fold : bool
+        Whether the score after a fold is that of the fold; else it is the mean up to there.
+
+    Returns
+    -------
+    steps : list of (int, float)
+        How much it had seen, in folds or in units of the resource, and its score then.
+
+    Examples
+    --------
+    >>> folds = [Fold({"score": score}, {}, 0.1, 0.1) for score in (1.0, 0.0)]
+    >>> curve(Record({}, (*folds, None)), "score", 0.0)
+    [(1, 1.0), (2, 0.5)]
+    """
+    scores = [fold.test.get(metric, error_score) for fold in record.run]
+    # A study that is continued in another way has trials whose steps were of the other kind: of these the end counts.
+    if whole is not None:
+        return list(record.rungs) or [(whole, float(np.mean(scores)))] * record.is_whole
+    if record.rungs and record.pruned:
+        return []
+    if each_fold:
+        return list(enumerate(scores, start=1))
+    return [(seen, total / seen) for seen, total in enumerate(itertools.accumulate(scores), start=1)]
 
 
 def metrics_of(records: Sequence[Record]) -> list[str]:
@@ -94,8 +139,12 @@ def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_tr
     """
     records = [row.record for row in rows]
     metrics, multimetric = metrics_of(records), is_multimetric(records)
+    pruned = np.array([row.record.pruned for row in rows])
     out = [
-        _as_scikit_learn(fold, metrics, multimetric, error_score, return_train_score)
+        # scikit-learn warns of scores that are not there, but these are meant to be missing.
+        _as_scikit_learn(
+            fold, metrics, multimetric, 0.0 if record.pruned else math.nan, error_score, return_train_score
+        )
         for record in records
         for fold in record.folds
     ]
@@ -105,21 +154,31 @@ def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_tr
         if unscored:
             warnings.filterwarnings("ignore", "One or more of the train scores are non-finite")
         results = format_results([row.params for row in rows], n_splits, out, return_train_score)
+    _blank(results, records)
     for metric in metrics:
-        _demote_infinite(results, metric)
+        _rank(results, metric, pruned)
     results["trial_number"] = np.array([row.number for row in rows], dtype=np.int64)
     results["trial_state"] = np.array([row.state for row in rows], dtype=object)
     if any(row.origin for row in rows):
         results["trial_origin"] = np.array([row.origin for row in rows], dtype=object)
+    if any(record.rungs for record in records):
+        results["n_resources"] = np.array([_resources(record) for record in records], dtype=np.int64)
+    if any(fold.best_iteration is not None for record in records for fold in record.run):
+        results |= _best_iterations(records, n_splits)
     return results
 
 
 def _as_scikit_learn(
-    fold: Fold | None, metrics: Sequence[str], multimetric: bool, error_score: float, with_train: bool
+    fold: Fold | None,
+    metrics: Sequence[str],
+    multimetric: bool,
+    missing: float,
+    error_score: float,
+    with_train: bool,
 ) -> dict[str, Any]:
     """Return the result of one fold in the form in which scikit-learn's own searches pass it on."""
     if fold is None:
-        fold = Fold(dict.fromkeys(metrics, math.nan), dict.fromkeys(metrics, math.nan), math.nan, math.nan)
+        fold = Fold(dict.fromkeys(metrics, missing), dict.fromkeys(metrics, missing), math.nan, math.nan)
     test = {name: fold.test.get(name, error_score) for name in metrics}
     result: dict[str, Any] = {
         "fit_time": fold.fit_time,
@@ -133,20 +192,57 @@ def _as_scikit_learn(
     return result
 
 
-def _demote_infinite(results: dict[str, Any], metric: str) -> None:
-    """Put rows with a mean of plus infinity last, beside those without one: such a score is a fault."""
+def _blank(results: dict[str, Any], records: Sequence[Record]) -> None:
+    """Take out of the rows of pruned trials what they do not have: folds that were not run, and every mean."""
+    pruned = [place for place, record in enumerate(records) if record.pruned]
+    for key in [key for key in results if re.match(r"(split\d+|mean|std)_(test|train)_", key)]:
+        split = re.match(r"split(\d+)_", key)
+        for row in pruned:
+            if split is None or records[row].folds[int(split[1])] is None:
+                results[key][row] = math.nan
+
+
+def _rank(results: dict[str, Any], metric: str, pruned: np.ndarray) -> None:
+    """Put rows last that cannot win: pruned ones, and those with a mean of plus infinity, for that is a fault."""
     means, ranks = results[f"mean_test_{metric}"], results[f"rank_test_{metric}"]
-    faulty = np.isposinf(means)
-    if faulty.any():
+    if (pruned | np.isposinf(means)).any():
         sound = np.isfinite(means) | np.isneginf(means)
-        ranks[sound] = ranks[sound] - faulty.sum()
+        ranks[sound] = rankdata(-means[sound], method="min")
         ranks[~sound] = sound.sum() + 1
+
+
+def _resources(record: Record) -> int:
+    """Return how much of the resource the scores of a trial are of; 0 for one without any."""
+    return record.rungs[-1][0] if record.rungs else 0
+
+
+def best_iteration(record: Record) -> int | None:
+    """Return the number of iterations that a model which stops early is fitted with on all data; None for any other."""
+    found = [fold.best_iteration for fold in record.run if fold.best_iteration is not None]
+    return round(float(np.median(found))) if found else None
+
+
+def _best_iterations(records: Sequence[Record], n_splits: int) -> dict[str, np.ndarray]:
+    """Return the columns of what models that stop early found best."""
+    found = np.array(
+        [[math.nan if f is None or f.best_iteration is None else f.best_iteration for f in r.folds] for r in records]
+    )
+    return {f"split{i}_best_iteration": found[:, i] for i in range(n_splits)} | {
+        "median_best_iteration": np.median(found, axis=1)
+    }
 
 
 def nothing_but_infinite(results: Mapping[str, Any], metric: str) -> bool:
     """Whether some mean is plus infinity, which is a fault, and no other row could win instead."""
     means = results[f"mean_test_{metric}"]
     return bool(np.isposinf(means).any() and not np.any(~np.isnan(means) & ~np.isposinf(means)))
+
+
+def nothing_whole(states: Sequence[str], refit: Any, index: int) -> str:
+    """Return what is wrong where the best row is one that was pruned: it has not seen everything."""
+    if "COMPLETE" in states:
+        return f"refit={refit!r} chose row {index} of cv_results_, which was pruned; only complete trials may win."
+    return f"Not one of {len(states)} trials was completed: pruner has ended each of them. Give one that is milder."
 
 
 def report_failed_fits(records: Sequence[Record], error_score: float | str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 
 @dataclass(frozen=True)
@@ -11,8 +12,8 @@ class Place:
 
     #: The candidate that it tries.
     key: str
-    #: Fits of a fold that it takes from the budget.
-    fits: int
+    #: Fits of a fold that it takes from the budget; a fit with a part of a resource is that part of one.
+    fits: int | Fraction
     #: Whether it counts: one that was measured in another study does not.
     counts: bool
 
@@ -37,7 +38,8 @@ class Roster:
     def __init__(self) -> None:
         self._places: dict[int, Place] = {}
         self._holders: dict[str, set[int]] = {}
-        self._n_trials = self.fits = 0
+        self._n_trials = 0
+        self.fits: int | Fraction = 0
 
     def __len__(self) -> int:
         return self._n_trials
@@ -47,7 +49,7 @@ class Roster:
         place = self._places.get(number)
         return None if place is None else place.key
 
-    def enter(self, number: int, key: str, fits: int, *, counts: bool = True) -> None:
+    def enter(self, number: int, key: str, fits: int | Fraction, *, counts: bool = True) -> None:
         """Take in a trial, or what has become of it."""
         self.leave(number)
         self._places[number] = Place(key, fits, counts)
@@ -69,7 +71,7 @@ class Roster:
         """Return the numbers of the trials of a candidate."""
         return self._holders.get(key, set())
 
-    def before(self, number: int) -> tuple[int, int]:
+    def before(self, number: int) -> tuple[int, int | Fraction]:
         """Return how many trials with a smaller number there are, and how many fits they take."""
         earlier = [place for other, place in self._places.items() if other < number]
         return sum(place.counts for place in earlier), sum(place.fits for place in earlier)

@@ -68,6 +68,7 @@ class Standing:
     """How far the study is."""
 
     done: int = 0
+    pruned: int = 0
     failed: int = 0
     best: float | None = None
 
@@ -316,9 +317,10 @@ def standing_of(plan: Plan) -> Standing:
     store = open_store(plan)
     found = [] if store is None else store.trials()
     trials = [trial for trial in found if counts(trial) and measured_here(trial)]
-    failed = sum(trial.state == TrialState.FAIL for trial in trials)
+    states = Counter(trial.state for trial in trials)
     values = [trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values]
-    return Standing(len(trials), failed, max(values, default=None))
+    best = max(values, default=None)
+    return Standing(len(trials), states[TrialState.PRUNED], states[TrialState.FAIL], best)
 
 
 def _release_what_they_left(plan: Plan) -> None:
@@ -391,6 +393,7 @@ class View:
 
     def _details(self, standing: Standing) -> str:
         parts = [] if standing.best is None else [f"best {standing.best:.4f}"]
+        parts += [f"{standing.pruned} pruned"] if standing.pruned else []
         parts += [f"{standing.failed} failed"] if standing.failed else []
         parts += [f"{self._living} worker{'s' * (self._living != 1)}"] if self._living else []
         return ", ".join(parts) or "no score yet"

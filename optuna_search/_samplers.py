@@ -34,6 +34,15 @@ _MAKERS: Mapping[str, Callable[[int | None, bool], BaseSampler]] = {
 NAMES = (*_MAKERS, "grid")
 
 
+#: Those that read all trials at each draw and keep nothing of their own in between.
+_FORGETFUL = (None, "tpe", "gp")
+
+
+def forgets(sampler: Any) -> bool:
+    """Whether a sampler may be given a part of the trials only; an Optuna sampler gets all that it was made for."""
+    return not isinstance(sampler, BaseSampler) and sampler in _FORGETFUL
+
+
 def missing_package(name: str) -> str | None:
     """Return the complaint about a sampler whose package is not installed."""
     package, extra = NEEDS.get(name, (None, None))

@@ -25,22 +25,27 @@ from optuna_search._compat import (
     root_context,
     storage_of,
 )
+from optuna_search._early import fixed
 from optuna_search._engine import Engine
-from optuna_search._evaluate import Evaluation
+from optuna_search._evaluate import Evaluation, refit
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
 from optuna_search._fork import Parent, check_whole, fork, forked, report_of
 from optuna_search._header import Header
 from optuna_search._kept import Kept, candidate_of
 from optuna_search._lease import renewed
 from optuna_search._opening import create_or_continue, open_existing, unique_name, warn_of_foreign_trials
+from optuna_search._prune import Pruning, steps_of
 from optuna_search._reading import Setup, results_of, setup_of, texts_of
-from optuna_search._record import measured_here
+from optuna_search._record import Record, measured_here
 from optuna_search._rescue import reachable, refit_told_apart, rescued, take_in_spilled
+from optuna_search._resource import resource_of, training_of, whole_estimator
 from optuna_search._results import (
     Leaderboard,
+    best_iteration,
     is_multimetric,
     metrics_of,
     nothing_but_infinite,
+    nothing_whole,
     report_failed_fits,
 )
 from optuna_search._signals import tidied_up_on_sigterm
@@ -140,8 +145,10 @@ class OptunaSearchCV(BaseSearchCV):
     ----------
     cv_results_ : dict of str to array
         As in ``GridSearchCV``, one row for each finished trial in trial order, and ``trial_number`` and
-        ``trial_state`` ("COMPLETE", "FAIL"); in a fork also ``trial_origin``, which says where a trial that was
-        carried over was measured. Times are in seconds.
+        ``trial_state`` ("COMPLETE", "PRUNED", "FAIL"); with `resource` also ``n_resources``, the amount that the
+        scores of the row are of. A fold that was not run is NaN, the mean of a pruned row is, too, and its rank is
+        last. In a fork also ``trial_origin``, which says where a trial that was carried over was measured. Times
+        are in seconds.
     best_estimator_ : estimator
         The best candidate, fitted on all data; only with `refit`.
     best_score_ : float
@@ -335,8 +342,9 @@ class OptunaSearchCV(BaseSearchCV):
         splits = _measure.split(self, X, y, routed.splitter.split)
         _measure.check(self, X, y, params, splits)
         evaluation = Evaluation(
-            clone(self.estimator), X, y, splits, scorers, routed.estimator.fit, routed.scorer.score,
+            whole_estimator(self), X, y, splits, scorers, routed.estimator.fit, routed.scorer.score,
             self.error_score, self.return_train_score, self.verbose, listener(self, context),
+            resource_of(self, y, splits),
         )  # fmt: skip
         self.scorer_ = published_scorer(scorers)
         self.n_splits_ = len(splits)
@@ -356,7 +364,7 @@ class OptunaSearchCV(BaseSearchCV):
             self._require_a_result()
             if self.refit:
                 with refit_told_apart():
-                    self._refit(X, y, routed.estimator.fit, context, about)
+                    self._refit(evaluation, kept[int(self.best_index_)].record, context, about)
         context.call_on_fit_task_end(**about)
         return self
 
@@ -383,7 +391,7 @@ class OptunaSearchCV(BaseSearchCV):
         found = fingerprint(
             X=evaluation.X, y=evaluation.y, metadata=described, splits=evaluation.splits, scoring=self.scoring,
             error_score=self.error_score, objective=_measure.objective_of(self) or "the first metric",
-            estimator=self.estimator, space=space,
+            estimator=evaluation.estimator, space=space, training=training_of(self),
         )  # fmt: skip
         name = self.study_name or unique_name(short_name(self.estimator))
         name = name.replace("{data}", data_digest(found))
@@ -396,7 +404,7 @@ class OptunaSearchCV(BaseSearchCV):
         else:
             is_sampled = _request.order_of(self, space) is None
             storage = open_storage(self.storage)
-            store, _ = fork(parent, storage, name, header, self.estimator, space, probes=is_sampled)
+            store, _ = fork(parent, storage, name, header, evaluation.estimator, space, probes=is_sampled)
         take_in_spilled(store, space)
         self._note_report(store)
         warn_of_foreign_trials(store)
@@ -422,8 +430,10 @@ class OptunaSearchCV(BaseSearchCV):
         progress = self._progress(budget.n_trials)
         watch = watching(progress, _request.callbacks_of(self), store.study)
         metric_of = functools.partial(_measure.metric_of, self)
+        pruner = _request.pruner_of(self, space, evaluation)
+        steps = steps_of(evaluation.n_splits, pruner, evaluation.amounts)
         engine = Engine(
-            store, space, proposals, evaluation.n_splits, budget, metric_of, self._error_score,
+            store, space, proposals, Pruning(pruner), steps, evaluation.n_splits, budget, metric_of, self._error_score,
             lambda task_id: fold_context(search_context, task_id), watch, progress.update,
         )  # fmt: skip
         engine.hear()
@@ -470,7 +480,7 @@ class OptunaSearchCV(BaseSearchCV):
         raw = self.param_distributions if self.param_grid is None else self.param_grid
         # A study in memory is found nowhere else.
         storage = store.storage if isinstance(store.storage, InMemoryStorage) else self.storage
-        self._parent = Parent(self._study_name, storage, clone(self.estimator), raw, store.header().get("id"))
+        self._parent = Parent(self._study_name, storage, whole_estimator(self), raw, store.header().get("id"))
         self.n_trials_ = sum(measured_here(k.trial) for k in kept)
         if not kept:
             return
@@ -504,24 +514,25 @@ class OptunaSearchCV(BaseSearchCV):
             raise NoResultError(
                 f"Not one trial was finished before the search ended (timeout={self.timeout!r}); give it more time."
             )
+        if hasattr(self, "best_index_") and self.cv_results_["trial_state"][self.best_index_] == "PRUNED":
+            raise NoResultError(nothing_whole(self.cv_results_["trial_state"], self.refit, self.best_index_))
         if (self.refit or not self.multimetric_) and nothing_but_infinite(self.cv_results_, self._metric):
             raise NoResultError(
                 f"Not one of {len(self.cv_results_['params'])} trials has a score that can win: every mean of "
                 f"{self._metric!r} is NaN or infinite."
             )
 
-    def _refit(self, X: Any, y: Any, fit_params: Mapping[str, Any], context: Any, about: dict[str, Any]) -> None:
+    def _refit(self, evaluation: Evaluation, record: Record, context: Any, about: dict[str, Any]) -> None:
         """Fit the best candidate on all data."""
         # The parameters are cloned as well: they may be estimators.
-        best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        best = clone(evaluation.estimator).set_params(**clone(self.best_params_, safe=False))
+        if (n_iterations := best_iteration(record)) is not None:
+            best = fixed(best, n_iterations)
         refit_context = context.subcontext(task_name="refit-with-best-params")
         with refit_context.propagate_callback_context(best):
             refit_context.call_on_fit_task_begin(**about)
             started = time.time()
-            if y is not None:
-                best.fit(X, y, **fit_params)
-            else:
-                best.fit(X, **fit_params)
+            best = refit(best, evaluation)
             self.refit_time_ = time.time() - started
         self.best_estimator_ = best  # only now: one that is interrupted in its fit is none
         if hasattr(self.best_estimator_, "feature_names_in_"):

@@ -175,7 +175,7 @@ class Store:
             self.storage.set_trial_user_attr(trial_id, CLAIM, claim)
 
     def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> bool:
-        """Write the record and the end of a trial: complete with its value, or failed with its reason.
+        """Write the record and the end of a trial: complete or pruned with its value, or failed with its reason.
 
         Returns
         -------
@@ -203,14 +203,14 @@ class Store:
                 # The record is the last before the state: whoever finds it on the trial of a dead owner knows all.
                 for name, attr in attrs.items():
                     self.storage.set_trial_user_attr(trial_id, name, attr)
-                self._end(trial_id, value)
+                self._end(trial_id, value, attrs)
             except UpdateFinishedTrialError:
                 # Somebody may have given it the very end that it was about to get; or we did, and were not told.
                 return _record.counts(self.storage.get_trial(trial_id))
         return True
 
-    def _end(self, trial_id: int, value: float | None) -> None:
-        state = TrialState.FAIL if value is None else TrialState.COMPLETE
+    def _end(self, trial_id: int, value: float | None, attrs: Mapping[str, Any]) -> None:
+        state = TrialState[_record.state_of(attrs[RECORD])]
         self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
 
     def params_of(self, kept: Kept, space: AnySpace | None) -> dict[str, Any]:
@@ -266,7 +266,7 @@ class Store:
             self.fail(storage_id(trial), ABANDONED)
             return
         with contextlib.suppress(UpdateFinishedTrialError):
-            self._persist(lambda: self._end(storage_id(trial), _record.value_of(trial)))
+            self._persist(lambda: self._end(storage_id(trial), _record.value_of(trial), trial.user_attrs))
 
     # --- all trials ---
 

@@ -21,7 +21,7 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -31,6 +31,7 @@ from optuna_search._isolation import Isolated
 from optuna_search._notes import DONE, Note, Notes
 from optuna_search._owner import is_alive, is_alone
 from optuna_search._sharing import Here, pickled, shared_with
+from optuna_search._training import packed
 from optuna_search.exceptions import WorkerError
 
 Result: TypeAlias = Callable[[], Outcome]
@@ -283,7 +284,9 @@ def _work(shared: Any, task: Task, until: float | None, note: Note | None) -> Ou
         outcome = evaluate(shared.get(), task, until, begins=note)
         if note is not None:
             note(DONE)
-        return outcome
+        if isinstance(shared, Here):
+            return outcome
+        return replace(outcome, states=[packed(state) for state in outcome.states])
     except Exception as error:
         if isinstance(shared, Here):
             raise

@@ -67,7 +67,7 @@ class Progress:
     def __init__(self, verbose: int, name: str, total: int | None) -> None:
         self._verbose = int(verbose)
         self._name = name
-        self._done = self._failed = 0
+        self._done = self._failed = self._pruned = 0
         self._best: float | None = None
         self._total = total
         self._has_begun = False
@@ -100,7 +100,8 @@ class Progress:
         """
         self._done += counts
         self._failed += counts and verdict.value is None
-        if verdict.value is not None and (self._best is None or verdict.value > self._best):
+        self._pruned += counts and verdict.pruned
+        if verdict.value is not None and not verdict.pruned and (self._best is None or verdict.value > self._best):
             self._best = verdict.value
         if self._bar is not None:
             self._bar.set_description_str(self._state, refresh=False)
@@ -111,6 +112,9 @@ class Progress:
 
     def _line(self, number: int, verdict: Verdict, record: Record) -> str:
         outcome = f"failed: {verdict.failure}" if verdict.value is None else f"score {verdict.value:.6g}"
+        if verdict.pruned:
+            how_far = f"{record.rungs[-1][0]} of {record.whole}" if record.rungs else f"{len(record.run)} folds"
+            outcome = f"pruned after {how_far}, {outcome}"
         written = {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in record.params.items()}
         tried = " with " + ", ".join(f"{name}={value}" for name, value in written.items()) if written else ""
         of = f"/{self._total}" if self._total is not None else ""
@@ -122,6 +126,7 @@ class Progress:
     def _state(self) -> str:
         """What stands before the bar, where a narrow window does not cut it off."""
         parts = [f"best {self._best:.4f}"] if self._best is not None else []
+        parts += [f"{self._pruned} pruned"] if self._pruned else []
         parts += [f"{self._failed} failed"] if self._failed else []
         return " ".join([self._name, ", ".join(parts)]).rstrip()
 

@@ -163,13 +163,13 @@ def test_a_grid_that_ran_in_part_is_completed():
 
 @pytest.mark.parametrize(("n_fits", "n_trials"), [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3), (9, 3)])
 def test_n_fits_ends_a_search_and_the_trial_in_the_air_is_finished(n_fits, n_trials):
-    found = search(LINE, n_fits=n_fits, cv=3)
+    found = search(LINE, n_fits=n_fits, cv=3, sampler="tpe")
     assert found.n_trials_ == n_trials
     assert len(Counted.fits) == 3 * n_trials
 
 
 def test_n_fits_is_the_total_of_the_study():
-    where = {"storage": InMemoryStorage(), "study_name": "fits"}
+    where = {"storage": InMemoryStorage(), "study_name": "fits", "sampler": "tpe"}
     assert search(LINE, n_fits=4, **where).n_trials_ == 2
     assert search(LINE, n_fits=9, **where).n_trials_ == 5
     assert search(LINE, n_fits=10, **where).n_trials_ == 5
@@ -188,7 +188,7 @@ def test_n_fits_cuts_a_grid():
 @pytest.mark.parametrize("n_jobs", [2, 3])
 def test_n_fits_is_kept_to_by_many_workers(n_jobs):
     with joblib.parallel_config("threading"):
-        found = search(LINE, n_fits=10, n_jobs=n_jobs)
+        found = search(LINE, n_fits=10, n_jobs=n_jobs, sampler="tpe")
     assert found.n_trials_ == 5 and len(Counted.fits) == 10
 
 
@@ -297,7 +297,7 @@ def test_a_real_clock_ends_a_search():
     ],
 )
 def test_the_first_budget_that_is_reached_ends_the_search(clock, n_trials, n_fits, timeout, finished):
-    found = search(LINE, Ticks(), n_trials=n_trials, n_fits=n_fits, timeout=timeout)
+    found = search(LINE, Ticks(), n_trials=n_trials, n_fits=n_fits, timeout=timeout, sampler="tpe")
     expected = finished if timeout != 5.5 else 3
     assert found.n_trials_ == expected
 

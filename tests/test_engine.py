@@ -13,6 +13,7 @@ from estimators import ChangesItsParams, DrawsNumbers, KnownScore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
+from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from sklearn.model_selection import GridSearchCV, ParameterGrid
@@ -23,6 +24,7 @@ from optuna_search._evaluate import Outcome
 from optuna_search._header import Header
 from optuna_search._opening import create_or_continue
 from optuna_search._propose import Enumeration
+from optuna_search._prune import Pruning, steps_of
 from optuna_search._record import Failure, Fold
 from optuna_search._request import Budget
 from optuna_search._space import parse
@@ -82,7 +84,7 @@ class Simulated:
 class Search:
     """An engine over a grid, with all that it needs and all that it did."""
 
-    def __init__(self, cells, n_splits=3, **budget):
+    def __init__(self, cells, n_splits=3, pruner=NopPruner(), amounts=None, **budget):  # noqa: B008
         space = parse({"x": cells})
         self.n_splits = n_splits
         self.contexts = []
@@ -96,6 +98,8 @@ class Search:
             self.store,
             space,
             Enumeration(space, lambda: range(len(cells))),
+            Pruning(pruner),
+            steps_of(n_splits, pruner, amounts),
             n_splits,
             Budget(**budget),
             lambda fold: "score",

@@ -333,7 +333,7 @@ def test_a_grid_is_whole_without_those_that_came_over(capsys):
 
 def test_they_do_not_count_for_the_budget():
     before = parent()
-    for budget, n in ({"n_trials": 3}, 3), ({"n_trials": None, "n_fits": 9}, 3):
+    for budget, n in ({"n_trials": 3}, 3), ({"n_trials": None, "n_fits": 9, "sampler": "tpe"}, 3):
         after = forked({"x": FloatDistribution(1, 9)}, before, **budget)
         assert after.n_trials_ == n
         assert len(after.cv_results_["params"]) == 8 + n

@@ -418,11 +418,6 @@ def test_a_point_that_a_callable_does_not_ask_for_is_refused():
 # --- what this version cannot do yet ----------------------------------------------------------------------------------
 
 LATER = {
-    "pruner": ["median", optuna.pruners.MedianPruner()],
-    "resource": ["n_samples", "x"],
-    "min_resources": [1, "exhaust", "smallest"],
-    "max_resources": [100],
-    "factor": [2, 4.5],
     "objectives": [["accuracy", "fit_time"], ["fit_time"], ["score_time"], ["accuracy", "f1"]],
 }
 
@@ -441,11 +436,6 @@ def test_what_comes_later_is_refused_also_without_validation(name):
     more = {"scoring": ["accuracy", "f1"], "refit": False} if name == "objectives" else {}
     with sklearn.config_context(skip_parameter_validation=True):
         refused(NotImplementedError, name, **{name: LATER[name][0]}, **more)
-
-
-def test_what_comes_later_is_refused_together():
-    raised = refused(NotImplementedError, pruner="median", resource="n_samples", factor=2)
-    assert all(name in str(raised) for name in ("pruner", "resource", "factor"))
 
 
 def test_the_values_that_ask_for_nothing_are_accepted():

@@ -187,7 +187,7 @@ def test_the_bar_counts_failed_trials(capfd):
 
 
 def test_the_bar_of_a_search_without_a_number_of_trials_counts(capfd):
-    search(n_trials=None, n_fits=6, verbose=1)
+    search(n_trials=None, n_fits=6, sampler="tpe", verbose=1)
     last = shown(capfd)[-1]
     assert "3 trial" in last and "/" not in last.split("[")[0]
 

@@ -1,0 +1,176 @@
+"""What trials go through step by step, which of them are ended early, and what those are taken to be worth.
+
+A step is a fold, or an amount of a resource in all folds; without a pruner a trial is one step. After a step the
+pruner is shown how far the trial has come. It sees a study of its own in memory, which shadows the one that is
+kept and has nothing but these steps, whoever runs the trials: so nothing is written for it, and a search that
+is continued knows what its pruner knew.
+"""
+
+from __future__ import annotations
+
+import bisect
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna import pruners
+from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
+from optuna.samplers import RandomSampler
+from optuna.trial import Trial, TrialState
+
+from optuna_search._compat import no_experimental_warnings, quiet_optuna
+from optuna_search._results import Verdict
+from optuna_search.pruners import RacingPruner
+
+#: Pruners that compare fold by fold; all others are shown the mean so far.
+_OF_FOLDS = (WilcoxonPruner, RacingPruner)
+#: The name of the shadow study: Hyperband draws the bracket of a trial from it.
+_NAME = "optuna_search"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a trial does at once."""
+
+    #: The folds that are fitted.
+    folds: tuple[int, ...]
+    #: How much of the resource they get; None for all there is.
+    amount: int | None = None
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """What a pruner needs to know to be made by its name."""
+
+    #: The smallest and the largest step.
+    first: int
+    last: int
+    #: How many times more each step is than the one before.
+    factor: float
+    #: The score of a guess that ignores the data; None where nothing is known of it.
+    chance: float | None = None
+
+    @property
+    def reduction(self) -> int:
+        """The factor as Optuna takes it."""
+        return max(2, round(self.factor))
+
+
+_MAKERS: Mapping[str, Callable[[Rungs], BasePruner]] = {
+    "racing": lambda _: RacingPruner(),
+    "median": lambda _: pruners.MedianPruner(),
+    "percentile": lambda _: pruners.PercentilePruner(25.0),
+    "wilcoxon": lambda _: WilcoxonPruner(),
+    "successive-halving": lambda rungs: pruners.SuccessiveHalvingPruner(rungs.first, rungs.reduction),
+    "hyperband": lambda rungs: pruners.HyperbandPruner(rungs.first, rungs.last, rungs.reduction),
+    "threshold": lambda rungs: pruners.ThresholdPruner(lower=rungs.chance),
+    # The median's, which has to say so after two steps in a row.
+    "patient": lambda _: pruners.PatientPruner(pruners.MedianPruner(), patience=1),
+}
+
+#: Every name.
+NAMES = tuple(_MAKERS)
+#: Those that know nothing but folds.
+OF_FOLDS = ("racing", "wilcoxon")
+
+
+def make(pruner: BasePruner | str | None, rungs: Rungs) -> BasePruner:
+    """Return a pruner, made by its name, or a copy of the one given, so that that never changes."""
+    if pruner is None:
+        return NopPruner()
+    with no_experimental_warnings():
+        return _MAKERS[pruner](rungs) if isinstance(pruner, str) else copy.deepcopy(pruner)
+
+
+def steps_of(n_splits: int, pruner: BasePruner, amounts: Sequence[int] | None) -> tuple[Step, ...]:
+    """Return what a trial goes through."""
+    folds = tuple(range(n_splits))
+    if isinstance(pruner, NopPruner):
+        return (Step(folds, None if amounts is None else amounts[-1]),)
+    if amounts is None:
+        return tuple(Step((fold,)) for fold in folds)
+    return tuple(Step(folds, amount) for amount in amounts)
+
+
+class Pruning:
+    """A pruner of Optuna's, at work in a study of its own.
+
+    Parameters
+    ----------
+    pruner : BasePruner
+        Which decides.
+
+    Examples
+    --------
+    >>> pruning = Pruning(pruners.ThresholdPruner(lower=0.5))
+    >>> pruning.is_hopeless(0, [(1, 0.9)]), pruning.is_hopeless(1, [(1, 0.1)])
+    (False, True)
+    """
+
+    def __init__(self, pruner: BasePruner) -> None:
+        #: Whether it is shown the score of each fold; else it is the mean of all that were run.
+        self.sees_folds = isinstance(pruner, _OF_FOLDS)
+        self._study: optuna.Study | None = None
+        if not isinstance(pruner, NopPruner):
+            with quiet_optuna():
+                self._study = optuna.create_study(
+                    direction="maximize", pruner=pruner, sampler=RandomSampler(), study_name=_NAME
+                )
+        #: The trials in the air, and how many steps of each the pruner was shown.
+        self._trials: dict[int, tuple[Trial, int]] = {}
+        #: How much better than in their end complete trials were at each step, in order of size.
+        self._ahead: dict[int, list[float]] = {}
+
+    def is_hopeless(self, number: int, steps: Sequence[tuple[int, float]]) -> bool:
+        """Whether the trial of this number, which has come so far, should end."""
+        if self._study is None:
+            return False
+        with quiet_optuna():
+            return self._show(self._study, number, steps)
+
+    def _show(self, study: optuna.Study, number: int, steps: Sequence[tuple[int, float]]) -> bool:
+        """Show the pruner the steps that it has not seen, one by one, for it may take note of each."""
+        trial, n_shown = self._trials.get(number) or (study.ask(), 0)
+        hopeless = False
+        for step, score in steps[n_shown:]:
+            trial.report(score, step)
+            hopeless = trial.should_prune()
+        self._trials[number] = trial, len(steps)
+        return hopeless
+
+    def ended(self, number: int, steps: Sequence[tuple[int, float]], verdict: Verdict) -> None:
+        """Take in the end of a trial, whoever ran it."""
+        if verdict.value is not None and not verdict.pruned:
+            self._note(steps, verdict.value)
+        if self._study is None:
+            return
+        with quiet_optuna():
+            self._show(self._study, number, steps)
+            trial, _ = self._trials.pop(number)
+            if verdict.pruned:
+                self._study.tell(trial, state=TrialState.PRUNED)
+            else:
+                state = TrialState.FAIL if verdict.value is None else TrialState.COMPLETE
+                self._study.tell(trial, verdict.value, state=state)
+
+    def _note(self, steps: Sequence[tuple[int, float]], value: float) -> None:
+        """Note how far from its end a complete trial was at each of its steps."""
+        seen = 0.0
+        for place, (step, score) in enumerate(steps, start=1):
+            seen += score
+            score = seen / place if self.sees_folds else score
+            if math.isfinite(score - value):
+                bisect.insort(self._ahead.setdefault(step, []), score - value)
+
+    def worth(self, steps: Sequence[tuple[int, float]], verdict: Verdict) -> float | None:
+        """Return what the score of a trial would have come to, as far as its steps tell.
+
+        A fold may be easier than others, and a model gets better with more of a resource. So what a pruned trial had
+        come to is corrected by what complete trials came to from there, in the middle.
+        """
+        if not verdict.pruned or verdict.value is None or not steps:
+            return verdict.value
+        ahead = self._ahead.get(steps[-1][0])
+        return verdict.value - ahead[len(ahead) // 2] if ahead else verdict.value

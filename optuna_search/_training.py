@@ -1,0 +1,78 @@
+"""What a fold is trained with at a rung: a part of its samples, or as much of something else as the rung says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from optuna_search._continued import trained
+
+#: The resource that is samples of the training part.
+N_SAMPLES = "n_samples"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource of which trials get more and more."""
+
+    #: "n_samples", "partial_fit", or an integer parameter.
+    name: str
+    #: How much of it at each rung; the last is the whole.
+    amounts: tuple[int, ...]
+    #: For samples: those of the training part of each fold, in the order in which they come in.
+    orders: tuple[np.ndarray, ...] = ()
+
+    @property
+    def whole(self) -> int:
+        """The whole of it."""
+        return self.amounts[-1]
+
+    def part(self, training: Any, split: int, amount: int) -> Any:
+        """Return those samples of the training part of a fold that an amount stands for, in their old order."""
+        if not self.orders or amount >= self.orders[split].size:
+            return training
+        return np.sort(self.orders[split][:amount])
+
+
+class Training:
+    """Takes the place of the `fit` of one estimator, once: it goes on where the rung before has ended.
+
+    scikit-learn's own fit-and-score then does at a rung all that it does for any fold: parameters, routing, errors,
+    times, scores.
+    """
+
+    def __init__(self, estimator: Any, resource: Resource, amount: int, state: Any) -> None:
+        self._estimator, self._resource, self._amount = estimator, resource, amount
+        #: What the rung was left with, and then what the next one needs.
+        self.state = unpacked(state)
+        estimator.fit = self
+
+    def __call__(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Train the estimator, and have its own `fit` back."""
+        del self._estimator.fit
+        last = self._amount == self._resource.whole
+        rung: dict[str, Any] = {"resource": self._resource.name, "amount": self._amount, "last": last}
+        fitted, state = trained(self._estimator, X, y, params, state=self.state, **rung)
+        self.state = None if last else state
+        # What goes on is the estimator of the rung before, or a copy; what is scored is the one that was given.
+        vars(self._estimator).update(vars(fitted))
+        return self._estimator
+
+
+def packed(state: Any) -> bytes | None:
+    """Return a state as it travels, so that who passes it on does not unpack it; None if it cannot."""
+    if state is None:
+        return None
+    try:
+        packed: bytes = cloudpickle.dumps(state)
+    except Exception:  # whatever a fitted model may hold; the next rung begins anew without it
+        return None
+    return packed
+
+
+def unpacked(state: Any) -> Any:
+    """Return what was packed, and anything else as it is."""
+    return cloudpickle.loads(state) if isinstance(state, bytes) else state

@@ -1,0 +1,332 @@
+"""Pruning over folds: who is asked when, what is kept of a trial that ends early, and that it never wins."""
+
+import collections
+import math
+
+import joblib
+import numpy as np
+import optuna
+import pytest
+from estimators import FailsOn, KnownScore
+from optuna.distributions import FloatDistribution
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, ThresholdPruner
+from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.svm import SVC
+
+from optuna_search import OptunaSearchCV
+from optuna_search._prune import NAMES, Pruning, steps_of
+from optuna_search._results import Verdict
+from optuna_search.exceptions import InvalidRequestError, NoResultError
+from optuna_search.pruners import RacingPruner
+
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(40, 2)), np.arange(40) % 2
+GRID = {"x": [2.0, 3.0, 5.0, 3.5, 0.0, 2.9]}
+LINE = {"x": FloatDistribution(0, 6)}
+CANCER = load_breast_cancer(return_X_y=True)
+SVCS = {"C": FloatDistribution(1e-2, 1e3, log=True), "gamma": FloatDistribution(1e-7, 1e-2, log=True)}
+
+
+def search(space=GRID, estimator=None, **params):
+    params = {"cv": 4, "random_state": 0, **params}
+    return OptunaSearchCV(estimator or KnownScore(), space, **params)
+
+
+class PrunesBelow(BasePruner):
+    """Prunes what has come to less than a score after some steps, and notes what it was asked."""
+
+    def __init__(self, score, after=1, asked=None):
+        self.score, self.after, self.asked = score, after, asked
+
+    def prune(self, study, trial):
+        if self.asked is not None:
+            self.asked.append((trial.number, trial.last_step, trial.intermediate_values[trial.last_step]))
+        return trial.last_step >= self.after and trial.intermediate_values[trial.last_step] < self.score
+
+    def __deepcopy__(self, memo):
+        return type(self)(self.score, self.after, self.asked)  # the notes are shared
+
+
+def run_of(results, n_splits=4):
+    """How many folds of each row were run."""
+    return np.sum([np.isfinite(results[f"split{i}_test_score"]) for i in range(n_splits)], axis=0)
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------------
+
+
+def test_a_pruned_trial_keeps_the_folds_that_it_ran_and_never_wins():
+    found = search(pruner=PrunesBelow(8.0, after=2)).fit(X, Y)
+    results, full = found.cv_results_, GridSearchCV(KnownScore(), GRID, cv=4).fit(X, Y).cv_results_
+    pruned = np.array([x in (5.0, 0.0) for x in GRID["x"]])
+    assert results["trial_state"].tolist() == ["PRUNED" if one else "COMPLETE" for one in pruned]
+    assert run_of(results).tolist() == [2 if one else 4 for one in pruned]
+    for split in range(4):
+        key = f"split{split}_test_score"
+        ran = ~pruned | (split < 2)
+        assert np.array_equal(results[key][ran], full[key][ran]) and np.isnan(results[key][~ran]).all()
+        assert np.isnan(results[f"split{split}_test_score"][~ran]).all()
+    assert np.isnan(results["mean_test_score"][pruned]).all() and np.isnan(results["std_test_score"][pruned]).all()
+    assert np.array_equal(results["mean_test_score"][~pruned], full["mean_test_score"][~pruned])
+    assert results["rank_test_score"].tolist() == [4, 1, 5, 3, 5, 2]
+    assert found.best_params_ == {"x": 3.0} and found.best_score_ == full["mean_test_score"].max()
+    assert {leader.params["x"] for leader in found.top_n_} == {2.0, 3.0, 3.5, 2.9}
+    assert found.n_trials_ == 6
+
+
+def test_the_study_has_pruned_trials_with_the_mean_of_what_they_ran():
+    found = search(pruner=PrunesBelow(8.0, after=2)).fit(X, Y)
+    pruned = [trial for trial in found.study_.trials if trial.state == TrialState.PRUNED]
+    assert [trial.params["x"] for trial in pruned] == ["5.0", "0.0"]
+    for trial in pruned:
+        scores = [found.cv_results_[f"split{i}_test_score"][trial.number] for i in range(2)]
+        assert trial.value == pytest.approx(np.mean(scores))
+    assert found.study_.best_trial.number == found.best_trial_.number == 1
+
+
+def test_train_scores_of_a_pruned_row_are_those_of_its_folds():
+    results = search(pruner=PrunesBelow(8.0), return_train_score=True).fit(X, Y).cv_results_
+    row = GRID["x"].index(5.0)
+    assert np.isfinite(results["split0_train_score"][row]) and np.isnan(results["split1_train_score"][row])
+    assert np.isnan(results["mean_train_score"][row]) and np.isfinite(results["mean_train_score"][0])
+
+
+def test_several_metrics_are_pruned_by_the_one_that_is_pursued():
+    asked = []
+    how = {"scoring": {"a": KnownScore.score, "b": lambda model, X, y: -model.x}, "refit": "b"}
+    found = search(pruner=PrunesBelow(-4.0, asked=asked), **how).fit(X, Y)
+    assert found.best_params_ == {"x": 0.0}
+    assert [value for number, step, value in asked if step == 1] == [-x for x in GRID["x"]]
+    assert np.isnan(found.cv_results_["mean_test_a"][2]) and np.isfinite(found.cv_results_["split0_test_a"][2])
+
+
+def test_duplicates_in_a_grid_are_pruned_together():
+    found = search({"x": [3.0, 5.0, 5.0]}, pruner=PrunesBelow(8.0)).fit(X, Y)
+    assert found.cv_results_["trial_state"].tolist() == ["COMPLETE", "PRUNED", "PRUNED"]
+    assert run_of(found.cv_results_).tolist() == [4, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_fold_that_fails_ends_its_trial():
+    with pytest.warns(Warning, match="1 fits failed out of a total of"):
+        found = search({"x": [3.0, 1.0, 2.0]}, FailsOn(bad=(1.0,)), pruner=PrunesBelow(-math.inf)).fit(X, Y)
+    assert found.cv_results_["trial_state"].tolist() == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert run_of(found.cv_results_).tolist() == [4, 0, 4]
+    assert found.study_.trials[1].user_attrs["failure"] == "ValueError: x=1.0 is bad in fit"
+
+
+def test_a_failed_fold_with_a_score_of_its_own_goes_on():
+    with pytest.warns(Warning, match="fits failed out of a total of"):
+        how = {"pruner": PrunesBelow(-math.inf), "error_score": -9.0}
+        found = search({"x": [3.0, 1.0]}, FailsOn(bad=(1.0,)), **how).fit(X, Y)
+    assert found.cv_results_["mean_test_score"][1] == -9.0
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_a_search_in_which_everything_was_pruned_has_no_result(refit):
+    with pytest.raises(NoResultError, match=r"^Not one of 6 trials was completed: pruner has ended each of them\."):
+        search(pruner=PrunesBelow(100.0), refit=refit).fit(X, Y)
+
+
+def test_a_refit_function_may_not_choose_a_pruned_row():
+    with pytest.raises(NoResultError, match=r"chose row 2 of cv_results_, which was pruned; only complete trials may"):
+        search(pruner=PrunesBelow(8.0), refit=lambda results: 2).fit(X, Y)
+
+
+# --- who is asked, and when -------------------------------------------------------------------------------------------
+
+
+def test_the_pruner_sees_the_running_mean_after_each_fold_but_the_last():
+    asked = []
+    found = search({"x": [3.0, 1.0]}, pruner=PrunesBelow(-math.inf, asked=asked)).fit(X, Y)
+    scores = [[found.cv_results_[f"split{i}_test_score"][row] for i in range(4)] for row in range(2)]
+    expected = [(row, k, np.mean(scores[row][:k])) for row in range(2) for k in (1, 2, 3)]
+    # The last step is shown as well: pruners learn from it how complete trials went.
+    seen = [one for one in asked if one[1] < 4]
+    assert seen == [(row, k, pytest.approx(mean)) for row, k, mean in expected]
+
+
+def test_wilcoxon_and_racing_see_the_score_of_each_fold():
+    class Watched(RacingPruner):
+        seen = []
+
+        def prune(self, study, trial):
+            self.seen.append(trial.intermediate_values[trial.last_step])
+            return False
+
+    found = search({"x": [3.0]}, pruner=Watched()).fit(X, Y)
+    assert Watched.seen == [found.cv_results_[f"split{i}_test_score"][0] for i in range(4)]
+
+
+def test_the_pruner_that_is_given_never_changes():
+    pruner = MedianPruner(n_startup_trials=2)
+    before = dict(vars(pruner))
+    one = search(LINE, pruner=pruner, n_trials=20).fit(X, Y)
+    assert vars(pruner) == before and one.pruner is pruner
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_pruner_goes_by_its_name(name):
+    how = {"n_trials": 25, "cv": KFold(5, shuffle=True, random_state=0)}
+    found = search(SVCS, SVC(), pruner=name, **how).fit(*CANCER)
+    states = collections.Counter(found.cv_results_["trial_state"])
+    assert states["COMPLETE"] >= 1 and sum(states.values()) == 25
+    assert states["PRUNED"] >= 1
+    assert np.isfinite([found.cv_results_[f"split{i}_test_score"][found.best_index_] for i in range(5)]).all()
+
+
+def test_the_threshold_is_what_a_guess_comes_to():
+    found = search(SVCS, SVC(), pruner="threshold", n_trials=20, scoring="balanced_accuracy").fit(*CANCER)
+    first = found.cv_results_["split0_test_score"]
+    pruned = found.cv_results_["trial_state"] == "PRUNED"
+    assert pruned.any() is not None and (first[pruned & (run_of(found.cv_results_) == 1)] < 0.5).all()
+    assert (first[~pruned] >= 0.5).all()
+
+
+def test_where_no_guess_has_a_score_the_threshold_is_asked_for():
+    with pytest.raises(
+        InvalidRequestError, match=r"^pruner='threshold' ends what is worse than a guess .*lower=\.\.\."
+    ):
+        OptunaSearchCV(KMeans(n_init=1), {"n_clusters": [2, 3]}, pruner="threshold").fit(X)
+
+
+def test_a_number_of_fits_is_spent_on_further_candidates():
+    raced = search(SVCS, SVC(), n_fits=100).fit(*CANCER)
+    n_run = run_of(raced.cv_results_).sum()
+    assert 100 <= n_run < 104
+    assert raced.n_trials_ > 35  # 25 without pruning
+    whole = search(SVCS, SVC(), n_fits=100, pruner=NopPruner()).fit(*CANCER)
+    assert whole.n_trials_ == 25 and set(whole.cv_results_["trial_state"]) == {"COMPLETE"}
+
+
+def test_nothing_is_pruned_that_nobody_asked_for():
+    for how in ({"n_trials": 15}, {"n_fits": 60, "sampler": "random"}):
+        assert set(search(LINE, **how).fit(X, Y).cv_results_["trial_state"]) == {"COMPLETE"}
+    assert set(search(n_fits=12).fit(X, Y).cv_results_["trial_state"]) == {"COMPLETE"}  # a grid, row for row
+
+
+# --- what is measured is the same wherever it runs ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_workers_prune_what_one_would(backend):
+    how = {"pruner": ThresholdPruner(lower=8.0)}
+    one = search(**how).fit(X, Y).cv_results_
+    with joblib.parallel_config(backend):
+        many = search(n_jobs=2, **how).fit(X, Y).cv_results_
+    for key in (key for key in one if "time" not in key):
+        assert np.array_equal(one[key], many[key], equal_nan=key.startswith(("split", "mean", "std"))), key
+
+
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_a_continued_search_has_what_one_has_that_was_not_stopped(storage, timeout):
+    how = {"storage": storage, "pruner": "racing", "study_name": "raced", "sampler": "qmc"}
+    first = search(SVCS, SVC(), n_trials=8, **how).fit(*CANCER)
+    found = search(SVCS, SVC(), n_trials=20, timeout=timeout, **how).fit(*CANCER)
+    assert found.n_trials_ == 20 or storage is None
+    if storage is None:
+        return
+    assert np.array_equal(found.cv_results_["trial_state"][:8], first.cv_results_["trial_state"])
+    again = OptunaSearchCV.from_study("raced", storage, SVC(), SVCS)
+    for key, column in found.cv_results_.items():
+        if key.startswith(("split", "mean", "rank", "trial")):
+            equal_nan = column.dtype.kind == "f"
+            assert np.array_equal(again.cv_results_[key], column, equal_nan=equal_nan), key
+    assert {"COMPLETE", "PRUNED"} == set(found.cv_results_["trial_state"])
+
+
+def test_a_continued_race_knows_the_incumbent():
+    storage = InMemoryStorage()
+    how = {"storage": storage, "study_name": "race", "pruner": "racing"}
+    search({"x": [3.0, 2.9]}, n_trials=2, sampler="grid", **how)
+    search({"x": [3.0, 0.0]}, n_trials=1, sampler="grid", **how).fit(X, Y)
+    found = search({"x": [3.0, 0.0]}, n_trials=2, sampler="grid", **how).fit(X, Y)
+    assert found.cv_results_["trial_state"].tolist() == ["COMPLETE", "PRUNED"]
+    assert run_of(found.cv_results_).tolist() == [4, 1]
+
+
+def test_a_fork_takes_pruned_trials_along():
+    before = search(pruner=PrunesBelow(8.0)).fit(X, Y)
+    after = before.fork({"x": [5.0, 3.0, 1.0]}, pruner=None).fit(X, Y)
+    states = dict(zip([p["x"] for p in after.cv_results_["params"]], after.cv_results_["trial_state"], strict=True))
+    assert states == {5.0: "PRUNED", 3.0: "COMPLETE", 1.0: "COMPLETE"}
+    assert after.n_trials_ == 1
+
+
+# --- what the sampler is told ------------------------------------------------------------------------------------------
+
+
+def complete(*scores):
+    means = [(k, float(np.mean(scores[:k]))) for k in range(1, len(scores) + 1)]
+    return means, Verdict(float(np.mean(scores)))
+
+
+def test_a_pruned_trial_is_worth_its_score_less_how_easy_its_folds_are():
+    pruning = Pruning(NopPruner())
+    for number, score in enumerate((0.5, 0.6, 0.9)):  # the first fold is easier by 0.2 than the mean of all, for all
+        pruning.ended(number, *complete(score + 0.2, score - 0.1, score - 0.1))
+    assert pruning.worth([(1, 0.7)], Verdict(0.7, pruned=True)) == pytest.approx(0.5)
+    assert pruning.worth([(1, 0.7)], Verdict(0.7)) == 0.7
+    assert pruning.worth([(1, 0.7)], Verdict(None, "failed")) is None
+
+
+def test_without_a_complete_trial_it_is_worth_what_it_has():
+    assert Pruning(NopPruner()).worth([(1, 0.7)], Verdict(0.7, pruned=True)) == 0.7
+
+
+def test_steps_are_folds_where_something_is_pruned_and_all_at_once_where_not():
+    assert [step.folds for step in steps_of(3, NopPruner(), None)] == [(0, 1, 2)]
+    assert [step.folds for step in steps_of(3, MedianPruner(), None)] == [(0,), (1,), (2,)]
+    assert [(step.folds, step.amount) for step in steps_of(2, MedianPruner(), (3, 9))] == [((0, 1), 3), ((0, 1), 9)]
+    assert [(step.folds, step.amount) for step in steps_of(2, NopPruner(), (3, 9))] == [((0, 1), 9)]
+
+
+# --- the race ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_race_finds_what_no_race_finds_and_saves_fits():
+    how = {"n_trials": 40, "sampler": "random", "cv": KFold(5, shuffle=True, random_state=0)}
+    whole = search(SVCS, SVC(), **how).fit(*CANCER)
+    raced = search(SVCS, SVC(), pruner="racing", **how).fit(*CANCER)
+    assert raced.cv_results_["params"] == whole.cv_results_["params"]
+    assert raced.best_params_ == whole.best_params_ and raced.best_score_ == whole.best_score_
+    assert run_of(raced.cv_results_, 5).sum() < 0.6 * 200
+
+
+def test_racing_works_in_a_study_of_optuna_where_steps_are_folds():
+    study = optuna.create_study(direction="maximize", pruner=RacingPruner())
+    for scores in ((0.9, 0.8, 0.9, 0.8), (0.5, 0.4, 0.5, 0.4), (0.91, 0.83, 0.9, 0.8)):
+        trial = study.ask()
+        seen = 0
+        for seen, score in enumerate(scores, start=1):  # noqa: B007
+            trial.report(score, seen)
+            if seen < 4 and trial.should_prune():
+                study.tell(trial, state=TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, float(np.mean(scores)))
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "COMPLETE"]
+    assert study.trials[1].last_step == 1
+
+
+def test_a_linear_model_that_was_pruned_is_not_fitted_again():
+    fitted = []
+
+    class Counted(LogisticRegression):
+        def fit(self, X, y):
+            fitted.append(self.C)
+            return super().fit(X, y)
+
+    storage = InMemoryStorage()
+    how = {"storage": storage, "study_name": "once", "pruner": PrunesBelow(2.0), "cv": 3, "refit": False}
+    with pytest.raises(NoResultError):
+        search({"C": [0.1, 1.0]}, Counted(), **how).fit(X, Y)
+    assert len(fitted) == 2
+    with pytest.raises(NoResultError):
+        search({"C": [0.1, 1.0]}, Counted(), **how | {"pruner": None}).fit(X, Y)
+    assert len(fitted) == 2
