@@ -163,6 +163,16 @@ def refitted(estimator: Any, X: Any, y: Any, fit_params: Mapping[str, Any], *, r
     return _fit(estimator.set_params(**{resource: amount}), Given(X, y, fit_params))
 
 
+def goes_on_exactly(estimator: Any, resource: str) -> bool:
+    """Whether training that goes on comes to just what one fit does, whatever the other parameters are."""
+    name = _own_name(estimator, resource)
+    if name is None or name == PARTIAL_FIT:
+        return True
+    model = _last(estimator)
+    way = _way(model, name, {})
+    return way in (_from_scratch, _on_a_snapshot) or (way is _warmly and _counts_all(model, name))
+
+
 # --- what can be a resource -------------------------------------------------------------------------------------------
 
 

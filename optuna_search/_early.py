@@ -348,6 +348,11 @@ def fixed(estimator: Any, n_iterations: int) -> Any:
     return made
 
 
+def stops_early(estimator: Any) -> bool:
+    """Whether an estimator is an EarlyStopping, or a Pipeline that ends in one."""
+    return _stopping_in(estimator) is not None
+
+
 def _stopping_in(estimator: Any) -> EarlyStopping | None:
     last = _chain(estimator)[-1]
     return last if isinstance(last, EarlyStopping) else None

@@ -8,10 +8,12 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from optuna.pruners import NopPruner
 from sklearn.base import clone, is_classifier
 
 from optuna_search import _continued
-from optuna_search._continued import PARTIAL_FIT
+from optuna_search._continued import PARTIAL_FIT, goes_on_exactly
+from optuna_search._early import stops_early
 from optuna_search._measure import Folds, indices
 from optuna_search._training import N_SAMPLES, Resource
 from optuna_search.exceptions import InvalidRequestError
@@ -55,9 +57,13 @@ def space_complaints(search: Any, names: Set[str], wrong: Set[str]) -> Iterator[
 def _complaint(search: Any) -> str | None:
     """Return why a resource cannot be one, or None."""
     name = search.resource
-    if name != N_SAMPLES and (complaint := _continued.complaint(search.estimator, name)) is not None:
+    if name == N_SAMPLES:
+        return None
+    if (complaint := _continued.complaint(search.estimator, name)) is not None:
         return complaint
-    if name != N_SAMPLES and _given_whole(search) is None:
+    if stops_early(search.estimator):
+        return f"resource={name!r} and EarlyStopping both say how long a booster is trained; leave one of them out."
+    if _given_whole(search) is None:
         return f"resource={name!r} has no number in the estimator; say what the whole is: max_resources=100."
     return None
 
@@ -74,9 +80,15 @@ def training_of(search: Any) -> str | None:
     """Return in words how the training of a trial differs from one `fit` on all samples; None if it does not."""
     if search.resource == PARTIAL_FIT:
         return f"{_given_whole(search)} passes of partial_fit"
-    if search.resource == N_SAMPLES and (whole := _given_whole(search)) is not None:
+    whole = None if search.resource is None else _given_whole(search)
+    if whole is None:
+        return None
+    if search.resource == N_SAMPLES:
         return f"up to {whole} samples"
-    return None
+    amounts = rungs(search, whole, 1)
+    if isinstance(search.pruner, NopPruner) or len(amounts) == 1 or goes_on_exactly(search.estimator, search.resource):
+        return None
+    return f"{search.resource} in steps to {', '.join(map(str, amounts))}"
 
 
 def _given_whole(search: Any) -> int | None:

@@ -19,8 +19,8 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from optuna_search import OptunaSearchCV
-from optuna_search._early import EarlyStopping, best_iteration_of, fixed
+from optuna_search import EarlyStopping, OptunaSearchCV
+from optuna_search._early import best_iteration_of, fixed
 from optuna_search.exceptions import InvalidRequestError
 
 MOST, ROUNDS = 60, 5
@@ -247,3 +247,48 @@ def test_what_would_stop_twice_or_make_the_best_iteration_mean_nothing_is_refuse
         stopping(make(library, **settings)).fit(X, Y)
     with pytest.raises(InvalidRequestError, match="eval_set of `fit`: EarlyStopping gives it to the booster"):
         stopping(make(library)).fit(X, Y, eval_set=[(X, Y)])
+
+
+# --- in a search ------------------------------------------------------------------------------------------------------
+
+RATES = {"estimator__learning_rate": [0.02, 0.3, 1.0]}
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_a_search_keeps_the_best_iteration_of_each_fold_and_refits_with_their_median(in_pipeline):
+    model, space = stopping(GradientBoostingClassifier(n_estimators=200, random_state=0)), RATES
+    if in_pipeline:
+        model = Pipeline([("scale", StandardScaler()), ("clf", model)])
+        space = {f"clf__{name}": values for name, values in RATES.items()}
+    found = OptunaSearchCV(model, space, cv=3).fit(X, Y)
+    results = found.cv_results_
+    columns = np.transpose([results[f"split{i}_best_iteration"] for i in range(3)])
+    again = cross_validate(clone(model).set_params(**found.best_params_), X, Y, cv=3, return_estimator=True)
+    assert columns[found.best_index_].tolist() == [best_iteration_of(one) for one in again["estimator"]]
+    assert results["median_best_iteration"].tolist() == np.median(columns, axis=1).tolist()
+    n_iterations = round(results["median_best_iteration"][found.best_index_])
+    fitted = found.best_estimator_["clf"] if in_pipeline else found.best_estimator_
+    assert fitted.n_iterations == fitted.estimator_.n_estimators_ == n_iterations < 200
+
+
+def test_a_continued_search_refits_with_what_the_study_has(storage):
+    if storage is None:
+        return
+    model = stopping(GradientBoostingClassifier(n_estimators=200, random_state=0))
+    made, again = (OptunaSearchCV(model, RATES, cv=3, storage=storage, study_name="s").fit(X, Y) for _ in range(2))
+    assert again.best_estimator_.n_iterations == made.best_estimator_.n_iterations
+    for key in ("split0_best_iteration", "median_best_iteration"):
+        assert again.cv_results_[key].tolist() == made.cv_results_[key].tolist()
+
+
+@pytest.mark.parametrize("resource", ["estimator__n_estimators", "n_samples"])
+def test_only_one_says_how_long_a_booster_is_trained(resource):
+    model = stopping(GradientBoostingClassifier(n_estimators=50, random_state=0))
+    search = OptunaSearchCV(model, RATES, cv=3, resource=resource)
+    if resource == "n_samples":
+        assert search.fit(X, Y).best_estimator_.n_iterations >= 1
+        return
+    with pytest.raises(
+        InvalidRequestError, match=r"^resource='estimator__n_estimators' and EarlyStopping both say how"
+    ):
+        search.fit(X, Y)

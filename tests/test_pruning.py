@@ -121,9 +121,9 @@ def test_a_fold_that_fails_ends_its_trial():
 
 
 def test_a_failed_fold_with_a_score_of_its_own_goes_on():
+    made = search({"x": [3.0, 1.0]}, FailsOn(bad=(1.0,)), pruner=PrunesBelow(-math.inf), error_score=-9.0)
     with pytest.warns(Warning, match="fits failed out of a total of"):
-        how = {"pruner": PrunesBelow(-math.inf), "error_score": -9.0}
-        found = search({"x": [3.0, 1.0]}, FailsOn(bad=(1.0,)), **how).fit(X, Y)
+        found = made.fit(X, Y)
     assert found.cv_results_["mean_test_score"][1] == -9.0
 
 
@@ -152,15 +152,15 @@ def test_the_pruner_sees_the_running_mean_after_each_fold_but_the_last():
 
 
 def test_wilcoxon_and_racing_see_the_score_of_each_fold():
-    class Watched(RacingPruner):
-        seen = []
+    seen = []
 
+    class Watched(RacingPruner):
         def prune(self, study, trial):
-            self.seen.append(trial.intermediate_values[trial.last_step])
+            seen.append(trial.intermediate_values[trial.last_step])
             return False
 
     found = search({"x": [3.0]}, pruner=Watched()).fit(X, Y)
-    assert Watched.seen == [found.cv_results_[f"split{i}_test_score"][0] for i in range(4)]
+    assert seen == [found.cv_results_[f"split{i}_test_score"][0] for i in range(4)]
 
 
 def test_the_pruner_that_is_given_never_changes():
@@ -210,7 +210,7 @@ def test_nothing_is_pruned_that_nobody_asked_for():
     assert set(search(n_fits=12).fit(X, Y).cv_results_["trial_state"]) == {"COMPLETE"}  # a grid, row for row
 
 
-# --- what is measured is the same wherever it runs ---------------------------------------------------------------------
+# --- what is measured is the same wherever it runs --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backend", ["threading", "loky"])
@@ -258,7 +258,7 @@ def test_a_fork_takes_pruned_trials_along():
     assert after.n_trials_ == 1
 
 
-# --- what the sampler is told ------------------------------------------------------------------------------------------
+# --- what the sampler is told -----------------------------------------------------------------------------------------
 
 
 def complete(*scores):
@@ -303,7 +303,7 @@ def test_racing_works_in_a_study_of_optuna_where_steps_are_folds():
     for scores in ((0.9, 0.8, 0.9, 0.8), (0.5, 0.4, 0.5, 0.4), (0.91, 0.83, 0.9, 0.8)):
         trial = study.ask()
         seen = 0
-        for seen, score in enumerate(scores, start=1):  # noqa: B007
+        for seen, score in enumerate(scores, start=1):
             trial.report(score, seen)
             if seen < 4 and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
