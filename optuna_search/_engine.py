@@ -20,10 +20,11 @@ One thread owns the study and the sampler. Workers know neither.
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -77,6 +78,8 @@ class Flight:
     missing: set[int] = field(default_factory=set)
     #: What each fold needs to go on where the last step ended.
     states: dict[int, Any] = field(default_factory=dict)
+    #: What it shares with others whose first steps of a Pipeline are the same and are cached.
+    prefix: str | None = None
     #: Trials of the same candidate, written twice in a grid, which take over its record.
     twins: list[Flight] = field(default_factory=list)
 
@@ -129,6 +132,8 @@ class Engine:
         Called after each trial with its number, its id, its verdict and its record; returns whether to stop.
     heard : callable
         Called after each trial of another process with its number, its verdict, its record and whether it counts.
+    prefix_of : callable
+        Given the parameters of a candidate, what it shares with others whose first steps are the same and are cached.
     """
 
     store: Store
@@ -143,6 +148,7 @@ class Engine:
     fold_context: Callable[[int], Any]
     watch: Callable[[int, int, Verdict, Record], bool]
     heard: Callable[..., None]
+    prefix_of: Callable[[Mapping[str, Any]], str | None] = lambda params: None
 
     def __post_init__(self) -> None:
         self._others = Others(self.store)
@@ -152,6 +158,9 @@ class Engine:
         #: Trials whose candidate another process has in the air: they take over its record.
         self._guests: dict[str, list[Flight]] = {}
         self._known: dict[str, Record] = {}
+        #: The prefixes and folds of which somebody fits the first steps right now, and those whose are in the cache.
+        self._warming: set[tuple[str, int]] = set()
+        self._warm: set[tuple[str, int]] = set()
         #: How many processes have died while they fitted a candidate themselves.
         self._losses: Counter[str | None] = Counter()
         #: What was warned of in the fits, and how often.
@@ -273,11 +282,24 @@ class Engine:
 
     def _waiting(self) -> Flight | None:
         """Return the oldest trial in the air with a fold that waits for a worker."""
-        return next((flight for flight in self._flights.values() if flight.waiting), None)
+        return next((flight for flight in self._flights.values() if self._ready(flight)), None)
+
+    def _ready(self, flight: Flight) -> Sequence[int]:
+        """Return the waiting folds that may go out.
+
+        Where the first steps of a Pipeline are cached, a fold waits while they are fitted for it by another trial: it
+        would fit the very same once more.
+        """
+        if flight.prefix is None:
+            return flight.waiting
+        return [split for split in flight.waiting if (flight.prefix, split) not in self._warming]
 
     def _task(self, flight: Flight, workers: Workers) -> Task:
-        size = self._bundle(workers)
-        folds = tuple(flight.waiting.popleft() for _ in range(min(size, len(flight.waiting))))
+        folds = tuple(itertools.islice(self._ready(flight), self._bundle(workers)))
+        for split in folds:
+            flight.waiting.remove(split)
+            if flight.prefix is not None and (flight.prefix, split) not in self._warm:
+                self._warming.add((flight.prefix, split))
         contexts = tuple(self.fold_context(self._sent + i) for i in range(len(folds)))
         self._sent += len(folds)
         n_candidates = self.budget.n_trials or len(self._roster)
@@ -347,7 +369,7 @@ class Engine:
         with undisturbed():  # what is claimed is in the air, and so will be released
             trial_id, number = self.store.claim(candidate)
             nothing = Record(dict(candidate.kept), (None,) * self.n_splits, whole=self.steps[-1].amount)
-            flight = Flight(trial_id, number, candidate, nothing)
+            flight = Flight(trial_id, number, candidate, nothing, prefix=self.prefix_of(candidate.kept))
             self._flights[number] = flight
         self.proposals.claimed(candidate, number)
         self._roster.enter(number, candidate.key, self.n_splits)
@@ -397,6 +419,10 @@ class Engine:
                 del self._flights[task.trial]
             raise
         self.warned.update(outcome.warned)
+        if flight.prefix is not None:
+            shared = {(flight.prefix, split) for split in task.folds}
+            self._warming -= shared
+            self._warm |= shared
         states = outcome.states or (None,) * len(task.folds)
         for split, fold, state in zip(task.folds, outcome.folds, states, strict=True):
             if fold is None:  # by the worker's clock the time is up

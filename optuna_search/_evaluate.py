@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import cloudpickle
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 
 from optuna_search._compat import fit_and_score
 from optuna_search._continued import PARTIAL_FIT, refitted
@@ -130,6 +132,22 @@ def evaluate(
         folds.append(fold)
         states.append(state)
     return Outcome(folds, warned, states)
+
+
+def prefix_of(estimator: Any, params: Mapping[str, Any]) -> str | None:
+    """Return what candidates share whose first steps in a Pipeline are the same; None where nothing is cached.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is searched.
+    params : mapping
+        The parameters of a candidate as the record keeps them.
+    """
+    if not isinstance(estimator, Pipeline) or estimator.memory is None:
+        return None
+    last = estimator.steps[-1][0]
+    return json.dumps({name: value for name, value in sorted(params.items()) if name.partition("__")[0] != last})
 
 
 def refit(estimator: Any, evaluation: Evaluation) -> Any:

@@ -27,7 +27,7 @@ from optuna_search._compat import (
 )
 from optuna_search._early import fixed
 from optuna_search._engine import Engine
-from optuna_search._evaluate import Evaluation, refit
+from optuna_search._evaluate import Evaluation, prefix_of, refit
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
 from optuna_search._fork import Parent, check_whole, fork, forked, report_of
 from optuna_search._header import Header
@@ -435,6 +435,7 @@ class OptunaSearchCV(BaseSearchCV):
         engine = Engine(
             store, space, proposals, Pruning(pruner), steps, evaluation.n_splits, budget, metric_of, self._error_score,
             lambda task_id: fold_context(search_context, task_id), watch, progress.update,
+            functools.partial(prefix_of, evaluation.estimator),
         )  # fmt: skip
         engine.hear()
         progress.begin()

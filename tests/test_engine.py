@@ -5,6 +5,7 @@ import threading
 import time
 import types
 from collections import Counter
+from typing import ClassVar
 
 import joblib
 import numpy as np
@@ -17,6 +18,8 @@ from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from sklearn.model_selection import GridSearchCV, ParameterGrid
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from optuna_search import OptunaSearchCV, _engine
 from optuna_search._engine import Engine
@@ -515,3 +518,34 @@ def test_an_estimator_that_changes_things_scores_as_if_it_were_alone(name, n_job
             assert together.cv_results_[key][row] == alone.cv_results_[key][0]
     np.testing.assert_array_equal(X, np.random.default_rng(0).normal(size=(12, 2)))
     np.testing.assert_array_equal(Y, np.arange(12) % 2)
+
+
+# --- what candidates share --------------------------------------------------------------------------------------------
+
+
+class SlowScaler(StandardScaler):
+    """Notes each of its fits, which take a while."""
+
+    fits: ClassVar[list] = []
+
+    def fit(self, X, y=None, sample_weight=None):
+        SlowScaler.fits.append((self.with_mean, len(X)))
+        time.sleep(0.02)
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("pruner", [None, "median"])
+def test_first_steps_that_are_cached_are_fitted_once_by_however_many_workers(tmp_path, pruner):
+    SlowScaler.fits.clear()
+    model = Pipeline([("scale", SlowScaler()), ("clf", KnownScore())], memory=joblib.Memory(tmp_path, verbose=0))
+    space = {"clf__x": [1.0, 2.0, 3.0, 4.0, 5.0], "scale__with_mean": [True, False]}
+    with joblib.parallel_config("threading"):
+        found = OptunaSearchCV(model, space, cv=2, n_jobs=4, refit=False, pruner=pruner).fit(X, Y)
+    assert found.n_trials_ == 10
+    assert len(SlowScaler.fits) == 2 * 2
+
+
+def test_without_a_cache_no_fold_waits_for_another():
+    search = Search([1, 2, 3], n_splits=1)
+    workers = search.run(Simulated(3, ahead=0))
+    assert workers.now == 1.0
