@@ -13,6 +13,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna import pruners
@@ -24,8 +25,6 @@ from optuna_search._compat import no_experimental_warnings, quiet_optuna
 from optuna_search._results import Verdict
 from optuna_search.pruners import RacingPruner
 
-#: Pruners that compare fold by fold; all others are shown the mean so far.
-_OF_FOLDS = (WilcoxonPruner, RacingPruner)
 #: The name of the shadow study: Hyperband draws the bracket of a trial from it.
 _NAME = "optuna_search"
 
@@ -72,8 +71,6 @@ _MAKERS: Mapping[str, Callable[[Rungs], BasePruner]] = {
 
 #: Every name.
 NAMES = tuple(_MAKERS)
-#: Those that know nothing but folds.
-OF_FOLDS = ("racing", "wilcoxon")
 
 
 def make(pruner: BasePruner | str | None, rungs: Rungs) -> BasePruner:
@@ -94,6 +91,11 @@ def steps_of(n_splits: int, pruner: BasePruner, amounts: Sequence[int] | None) -
     return tuple(Step(folds, amount) for amount in amounts)
 
 
+def sees_folds(pruner: Any) -> bool:
+    """Whether a pruner compares the scores of single folds; any other is shown the mean of all so far."""
+    return isinstance(pruner, WilcoxonPruner)
+
+
 class Pruning:
     """A pruner of Optuna's, at work in a study of its own.
 
@@ -110,8 +112,7 @@ class Pruning:
     """
 
     def __init__(self, pruner: BasePruner) -> None:
-        #: Whether it is shown the score of each fold; else it is the mean of all that were run.
-        self.sees_folds = isinstance(pruner, _OF_FOLDS)
+        self.sees_folds = sees_folds(pruner)
         self._study: optuna.Study | None = None
         if not isinstance(pruner, NopPruner):
             with quiet_optuna():

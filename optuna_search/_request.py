@@ -117,12 +117,11 @@ def _fork_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
 
 def _pruner_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
     """Yield that a pruner has nothing to compare."""
-    if wrong & {"pruner", "resource"} or search.resource is None:
-        return
-    if search.pruner in _prune.OF_FOLDS:
+    is_of_folds = search.pruner == "wilcoxon" if isinstance(search.pruner, str) else _prune.sees_folds(search.pruner)
+    if search.resource is not None and is_of_folds and not wrong & {"pruner", "resource"}:
         yield (
             f"pruner={search.pruner!r} compares folds, and with resource={search.resource!r} a step is all folds with "
-            "a part of it; leave pruner, or give 'successive-halving', 'hyperband' or 'median'."
+            "a part of it; leave pruner, or give 'racing', 'successive-halving' or 'hyperband'."
         )
 
 
@@ -308,13 +307,12 @@ def budget_of(search: Any, space: AnySpace, started: float, n_known: int = 0) ->
 def pruner_of(search: Any, space: AnySpace, evaluation: Evaluation) -> BasePruner:
     """Return what decides which trials end early.
 
-    Where nothing is asked for, trials with a resource are halved, and others race if it is fits that are to be spent.
+    Where nothing is asked for, trials race if they get more and more of a resource, or if it is fits that are to be
+    spent.
     """
     pruner, resource = search.pruner, evaluation.resource
     is_by_default = search.sampler is None and order_of(search, space) is None
-    if pruner is None and resource is not None:
-        pruner = "successive-halving"
-    elif pruner is None and is_by_default and search.n_fits is not None:
+    if pruner is None and (resource is not None or (is_by_default and search.n_fits is not None)):
         pruner = "racing"
     first, last = (1, evaluation.n_splits) if resource is None else (resource.amounts[0], resource.whole)
     guess = chance(evaluation, functools.partial(metric_of, search)) if pruner == "threshold" else None

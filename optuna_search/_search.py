@@ -90,7 +90,9 @@ class OptunaSearchCV(BaseSearchCV):
         None: with `n_fits` or `timeout`, as many as they allow; else a grid is searched whole; else 50,
         which is enough for a sampler to learn from in a space of a few parameters.
     n_fits : int, default=None
-        The same in fits of a fold. The trial in the air when it is reached is finished.
+        The same in fits of a fold; one with a part of a `resource` is that part of a fit. The trial in the air when
+        it is reached is finished. With neither `sampler` nor `pruner` the trials race for it: many candidates
+        are seen on a fold or two, few on all, and the sampler learns from each (``pruner="racing"``).
     timeout : float, default=None
         Seconds for the whole search. It stops between folds; the best so far is the result. A fold that is
         still at work has a tenth of that time left, 3 seconds at least, and is then given up; with ``n_jobs=1`` and
@@ -109,8 +111,31 @@ class OptunaSearchCV(BaseSearchCV):
         parameters jointly; where the space is conditional (a list of dicts, a callable), over each group of
         parameters that occur together. It needs no package and a few milliseconds a trial, and takes every
         kind of parameter.
-    pruner, resource, min_resources, max_resources, factor
-        Not in this version; leave the defaults.
+    pruner : str or optuna.pruners.BasePruner, default=None
+        What ends a hopeless trial early. It is asked after each fold and sees the mean so far; with `resource` after
+        each rung. A trial that was pruned keeps the folds that it ran, counts for `n_trials`, and never wins. The
+        sampler is told what its score would have come to, by how complete trials went on from there.
+
+        "racing" compares the trial with the best one on the folds that both have run, and ends it when it is
+        unlikely to come out ahead, see `optuna_search.pruners.RacingPruner`. "median", "percentile" (the best
+        quarter goes on), "wilcoxon", "successive-halving", "hyperband" and "patient" (the median's, twice in a row)
+        are Optuna's with its defaults; "threshold" ends what is worse than a guess that ignores the data. An Optuna
+        pruner is copied and never changed.
+        None: "racing" with `n_fits` and without `sampler`; "successive-halving" with `resource`; else every trial
+        runs all its folds, as in ``GridSearchCV``. To prune nothing there either, give ``optuna.pruners.NopPruner()``.
+    resource : str, default=None
+        What trials get more and more of, each rung in all folds: "n_samples" of the training part; an integer
+        parameter, such as "n_estimators" or "clf__max_iter", whose training goes on from rung to rung where the
+        estimator can (``warm_start``, LightGBM, XGBoost, CatBoost); "partial_fit", passes over the training
+        data. Only trials that had the whole of it can win, and the best one is refitted with the whole.
+    min_resources : int or {"auto", "smallest", "exhaust"}, default="auto"
+        The least of the first rung. "smallest" and "exhaust": 1, for samples twice the folds times the classes.
+        "auto": the same, with four rungs at most, for the first ones of many tell little and cost time.
+    max_resources : int or "auto", default="auto"
+        The whole. "auto": all samples of the training part; the number that the estimator has; 27 passes.
+    factor : float, default=3
+        How many times more a rung gets than the one before, and what share of the trials goes on, as in
+        scikit-learn's halving searches; also that of "successive-halving" and "hyperband" over folds.
     initial_params : list of dict or "default", default=None
         Points to try first, complete or partial, or "default": the estimator's own values where they lie in
         the space.

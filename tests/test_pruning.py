@@ -9,7 +9,7 @@ import optuna
 import pytest
 from estimators import FailsOn, KnownScore
 from optuna.distributions import FloatDistribution
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, ThresholdPruner
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, ThresholdPruner, WilcoxonPruner
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from sklearn.cluster import KMeans
@@ -151,15 +151,17 @@ def test_the_pruner_sees_the_running_mean_after_each_fold_but_the_last():
     assert seen == [(row, k, pytest.approx(mean)) for row, k, mean in expected]
 
 
-def test_wilcoxon_and_racing_see_the_score_of_each_fold():
+def test_wilcoxon_sees_the_score_of_each_fold():
     seen = []
 
-    class Watched(RacingPruner):
+    class Watched(WilcoxonPruner):
         def prune(self, study, trial):
             seen.append(trial.intermediate_values[trial.last_step])
             return False
 
-    found = search({"x": [3.0]}, pruner=Watched()).fit(X, Y)
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        pruner = Watched()
+    found = search({"x": [3.0]}, pruner=pruner).fit(X, Y)
     assert seen == [found.cv_results_[f"split{i}_test_score"][0] for i in range(4)]
 
 
@@ -240,14 +242,13 @@ def test_a_continued_search_has_what_one_has_that_was_not_stopped(storage, timeo
     assert {"COMPLETE", "PRUNED"} == set(found.cv_results_["trial_state"])
 
 
-def test_a_continued_race_knows_the_incumbent():
-    storage = InMemoryStorage()
-    how = {"storage": storage, "study_name": "race", "pruner": "racing"}
-    search({"x": [3.0, 2.9]}, n_trials=2, sampler="grid", **how)
-    search({"x": [3.0, 0.0]}, n_trials=1, sampler="grid", **how).fit(X, Y)
-    found = search({"x": [3.0, 0.0]}, n_trials=2, sampler="grid", **how).fit(X, Y)
-    assert found.cv_results_["trial_state"].tolist() == ["COMPLETE", "PRUNED"]
-    assert run_of(found.cv_results_).tolist() == [4, 1]
+def test_a_continued_race_knows_how_the_others_went_on():
+    how = {"storage": InMemoryStorage(), "study_name": "race", "pruner": "racing", "sampler": "grid"}
+    grid = {"x": [3.0, 2.9, 0.0]}
+    assert set(search(grid, n_trials=2, **how).fit(X, Y).cv_results_["trial_state"]) == {"COMPLETE"}
+    found = search(grid, n_trials=3, **how).fit(X, Y)
+    assert found.cv_results_["trial_state"].tolist() == ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert run_of(found.cv_results_).tolist() == [4, 4, 1]
 
 
 def test_a_fork_takes_pruned_trials_along():
@@ -298,20 +299,57 @@ def test_a_race_finds_what_no_race_finds_and_saves_fits():
     assert run_of(raced.cv_results_, 5).sum() < 0.6 * 200
 
 
-def test_racing_works_in_a_study_of_optuna_where_steps_are_folds():
-    study = optuna.create_study(direction="maximize", pruner=RacingPruner())
-    for scores in ((0.9, 0.8, 0.9, 0.8), (0.5, 0.4, 0.5, 0.4), (0.91, 0.83, 0.9, 0.8)):
+def race(direction, *trials):
+    """A study of Optuna's in which trials report the mean after each of their folds."""
+    sign = 1 if direction == "maximize" else -1
+    study = optuna.create_study(direction=direction, pruner=RacingPruner())
+    for scores in trials:
         trial = study.ask()
-        seen = 0
-        for seen, score in enumerate(scores, start=1):
-            trial.report(score, seen)
-            if seen < 4 and trial.should_prune():
+        for seen in range(1, len(scores) + 1):
+            trial.report(sign * float(np.mean(scores[:seen])), seen)
+            if seen < len(scores) and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
                 break
         else:
-            study.tell(trial, float(np.mean(scores)))
-    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "COMPLETE"]
-    assert study.trials[1].last_step == 1
+            study.tell(trial, sign * float(np.mean(scores)))
+    return [(trial.state.name, trial.last_step) for trial in study.trials]
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_racing_works_in_a_study_of_optuna(direction):
+    good, better = (0.8, 0.7, 0.9, 0.8), (0.81, 0.72, 0.91, 0.81)
+    ended = race(direction, good, better, (0.5, 0.4, 0.5, 0.4), (0.82, 0.72, 0.9, 0.83))
+    assert ended == [("COMPLETE", 4), ("COMPLETE", 4), ("PRUNED", 1), ("COMPLETE", 4)]
+
+
+def test_where_folds_tell_little_nothing_is_ended():
+    """Two candidates that are good on other folds: the first fold of a third one says nothing."""
+    ended = race("maximize", (0.9, 0.5, 0.9, 0.5), (0.5, 0.9, 0.5, 0.9), (0.6, 0.8, 0.8, 0.8))
+    assert ended == [("COMPLETE", 4)] * 3
+
+
+def test_how_easy_a_fold_is_for_all_does_not_matter():
+    """The first fold is hard for everybody, and the third candidate is the best of it."""
+    ended = race("maximize", (0.3, 0.9, 0.9, 0.9), (0.31, 0.9, 0.91, 0.9), (0.4, 0.95, 0.95, 0.95))
+    assert ended[2] == ("COMPLETE", 4)
+
+
+@pytest.mark.parametrize("confidence", [0.4, 1, 1.5, -1])
+def test_a_confidence_is_between_a_half_and_one(confidence):
+    with pytest.raises(
+        ValueError, match=rf"^confidence={confidence} must be a number from 0\.5 to 1, and less than 1\."
+    ):
+        RacingPruner(confidence=confidence)
+
+
+@pytest.mark.parametrize("score", [-math.inf, math.nan])
+def test_scores_that_are_no_numbers_are_no_measure(score):
+    study = optuna.create_study(direction="maximize", pruner=RacingPruner())
+    for _ in range(3):
+        study.add_trial(optuna.create_trial(value=score if score == -math.inf else 1.0, intermediate_values={1: score}))
+    trial = study.ask()
+    trial.report(0.0, 1)
+    assert not trial.should_prune()
 
 
 def test_a_linear_model_that_was_pruned_is_not_fitted_again():

@@ -26,6 +26,7 @@ from optuna_search.exceptions import InvalidRequestError, StudyMismatchError
 
 X, Y = load_iris(return_X_y=True)
 CV = StratifiedKFold(3, shuffle=True, random_state=0)
+HALVING = {"pruner": "successive-halving"}
 SVCS = {"C": [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0], "gamma": [1e-3, 0.1, 10.0]}
 
 
@@ -85,7 +86,7 @@ def test_samples_of_the_first_rungs_have_every_class_and_are_among_those_of_the_
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_more_and_more_samples(n_jobs):
     with joblib.parallel_config("threading"):
-        found = search(SVC(), SVCS, resource="n_samples", n_jobs=n_jobs).fit(X, Y)
+        found = search(SVC(), SVCS, resource="n_samples", n_jobs=n_jobs, **HALVING).fit(X, Y)
     assert_complete_rows_are_those_of_grid_search(found, SVC(), SVCS)
     assert set(found.cv_results_["n_resources"]) <= {33, 100}
 
@@ -120,7 +121,7 @@ FORESTS = {"max_depth": [1, 2, 5], "max_features": [1, 4]}
 
 def test_a_forest_grows():
     forest = RandomForestClassifier(n_estimators=27, random_state=0)
-    found = search(forest, FORESTS, resource="n_estimators").fit(X, Y)
+    found = search(forest, FORESTS, resource="n_estimators", **HALVING).fit(X, Y)
     assert_complete_rows_are_those_of_grid_search(found, forest, FORESTS)
     assert len(found.best_estimator_.estimators_) == 27 and found.best_estimator_.warm_start is False
     assert set(found.cv_results_["n_resources"]) <= {1, 3, 9, 27}
@@ -130,7 +131,7 @@ def test_a_forest_grows():
 def test_it_grows_in_workers(backend):
     forest = RandomForestClassifier(n_estimators=9, random_state=0)
     with joblib.parallel_config(backend):
-        found = search(forest, FORESTS, resource="n_estimators", n_jobs=2).fit(X, Y)
+        found = search(forest, FORESTS, resource="n_estimators", n_jobs=2, **HALVING).fit(X, Y)
     assert_complete_rows_are_those_of_grid_search(found, forest, FORESTS)
 
 
@@ -139,7 +140,7 @@ def test_the_last_step_of_a_pipeline_goes_on_and_the_others_are_fitted_once():
     boosting = HistGradientBoostingClassifier(max_iter=9, max_leaf_nodes=4, random_state=0)
     model = Pipeline([("scale", CountsFits()), ("clf", boosting)])
     space = {"clf__learning_rate": [1e-3, 0.1, 0.3, 1.0]}
-    found = search(model, space, resource="clf__max_iter", refit=False).fit(X, Y)
+    found = search(model, space, resource="clf__max_iter", refit=False, **HALVING).fit(X, Y)
     assert CountsFits.fitted == 3 * 4
     found.best_estimator_ = None
     assert_complete_rows_are_those_of_grid_search(found, model, space)
@@ -295,7 +296,11 @@ def test_a_rung_that_is_sent_again_goes_on_from_the_same_state(tmp_path):
         ),
         (SVC(), {"resource": "kernel"}, "resource='kernel' is no integer parameter: SVC has kernel='rbf'."),
         (SVC(), {"resource": "partial_fit"}, "needs an estimator with a method partial_fit, and SVC has none."),
-        (SVC(), {"resource": "n_samples", "pruner": "racing"}, "pruner='racing' compares folds, and with resource="),
+        (
+            SVC(),
+            {"resource": "n_samples", "pruner": "wilcoxon"},
+            "pruner='wilcoxon' compares folds, and with resource=",
+        ),
         (SVC(), {"resource": "n_samples", "max_resources": 101}, "max_resources=101 is more than the 100 samples that"),
         (SVC(), {"resource": "n_samples", "min_resources": 101}, "min_resources=101 is more than the 100 samples that"),
         (

@@ -1,0 +1,155 @@
+"""What does pruning save, and what does it cost?
+
+1. Over folds: for each pruner by its name, on each task and seed, 60 random candidates on five folds, the same ones as
+   without a pruner. How many of the 300 fits are saved, and how much lower the best score is, in units of what lies
+   between the best of the 60 and the median one. The p value is that of Wilcoxon's signed-rank test over all pairs.
+2. Over a resource: LightGBM in a Pipeline, with and without ``resource="clf__n_estimators"``, the same sampler and
+   seed. The seconds until the score is reached that the search without it has in the end (CPU of the process, one job).
+
+    python benchmarks/bench_pruning.py [--quick] [--pairs 10] [--out benchmarks/results]
+"""
+
+import functools
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+from common import arguments, report
+from lightgbm import LGBMClassifier
+from optuna.distributions import FloatDistribution, IntDistribution
+from scipy.stats import wilcoxon
+from sklearn.datasets import make_classification
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from tasks import NAMES, load
+
+from optuna_search import OptunaSearchCV
+
+PRUNERS = ("racing", "median", "percentile", "wilcoxon", "successive-halving", "hyperband", "patient")
+N_CANDIDATES = 60
+
+
+# --- over folds -------------------------------------------------------------------------------------------------------
+
+
+def outcome(task: Any, pruner: str | None, seed: int, n_candidates: int) -> dict[str, float]:
+    """Return the best score of a search, what a middling candidate has, and the fits of a fold it took."""
+    search = OptunaSearchCV(
+        task.estimator, task.space, n_trials=n_candidates, sampler="random", pruner=pruner, cv=task.cv,
+        scoring=task.scoring, refit=False, random_state=seed,
+    ).fit(task.X, task.y)  # fmt: skip
+    results = search.cv_results_
+    fits = sum(np.isfinite(results[f"split{split}_test_score"]).sum() for split in range(len(task.cv)))
+    return {"best": float(search.best_score_), "middle": float(np.nanmedian(results["mean_test_score"])), "fits": fits}
+
+
+def over_folds(names: tuple[str, ...], seeds: range, n_candidates: int) -> dict[str, Any]:
+    """Return for each pruner what it saved and what it lost."""
+    pairs: dict[str, list[tuple[str, float, float]]] = {pruner: [] for pruner in PRUNERS}
+    for name in names:
+        task = load(name)
+        for seed in seeds:
+            whole = outcome(task, None, seed, n_candidates)
+            for pruner in PRUNERS:
+                pruned = outcome(task, pruner, seed, n_candidates)
+                loss = (whole["best"] - pruned["best"]) / max(whole["best"] - whole["middle"], 1e-12)
+                pairs[pruner].append((name, 1 - pruned["fits"] / whole["fits"], loss))
+    return {pruner: summary(found, names) for pruner, found in pairs.items()}
+
+
+def summary(pairs: list[tuple[str, float, float]], names: tuple[str, ...]) -> dict[str, float]:
+    """Return the figures of one pruner."""
+    saved, losses = np.array([pair[1] for pair in pairs]), np.array([pair[2] for pair in pairs])
+    by_task = [np.mean([saved for name, saved, _ in pairs if name == task]) for task in names]
+    return {
+        "fits saved, mean": round(float(saved.mean()), 3),
+        "fits saved, least of the tasks": round(float(min(by_task)), 3),
+        "searches with another best": round(float(np.mean(losses > 1e-12)), 3),
+        "loss, mean": round(float(losses.mean()), 4),
+        "loss, largest": round(float(losses.max()), 3),
+        "p": float(f"{wilcoxon(losses).pvalue:.2g}") if np.any(np.abs(losses) > 1e-12) else 1.0,
+    }
+
+
+# --- over a resource --------------------------------------------------------------------------------------------------
+
+
+def boosting() -> tuple[Pipeline, dict[str, Any]]:
+    """Return a Pipeline of LightGBM with many trees, and its space."""
+    clf = LGBMClassifier(n_estimators=400, subsample_freq=1, random_state=0, n_jobs=1, verbose=-1)
+    space = {
+        "clf__learning_rate": FloatDistribution(0.005, 0.3, log=True),
+        "clf__num_leaves": IntDistribution(4, 128, log=True),
+        "clf__min_child_samples": IntDistribution(5, 100, log=True),
+        "clf__reg_lambda": FloatDistribution(1e-3, 100, log=True),
+        "clf__colsample_bytree": FloatDistribution(0.3, 1.0),
+    }
+    return Pipeline([("scale", StandardScaler()), ("clf", clf)]), space
+
+
+def seconds_and_scores(n_rows: int, n_trials: int, seed: int, **how: Any) -> list[tuple[float, float]]:
+    """Return after each complete trial the CPU seconds since the beginning, and the best score so far."""
+    X, y = make_classification(n_rows, 20, n_informative=10, flip_y=0.1, class_sep=0.7, random_state=seed)
+    model, space = boosting()
+    marks: list[tuple[float, float]] = []
+
+    def note(study: Any, trial: Any) -> None:
+        if trial.state.name == "COMPLETE":
+            marks.append((time.process_time() - started, max(trial.value, marks[-1][1] if marks else -np.inf)))
+
+    search = OptunaSearchCV(
+        model, space, n_trials=n_trials, sampler="tpe", cv=5, scoring="roc_auc", refit=False, callbacks=note,
+        random_state=seed, **how,
+    )  # fmt: skip
+    started = time.process_time()
+    search.fit(X, y)
+    return marks
+
+
+def reached(marks: list[tuple[float, float]], score: float) -> float:
+    """Return when a score was reached; infinity if it never was."""
+    return next((seconds for seconds, best in marks if best >= score), np.inf)
+
+
+def over_a_resource(seeds: range, n_rows: int, n_trials: int) -> dict[str, Any]:
+    """Return the time to the score of the search that prunes nothing, against the time which that took in all.
+
+    The search with a resource may try more candidates in that time, as any of its users would have it do.
+    """
+    ratios, to_best, whole_times = [], [], []
+    for seed in seeds:
+        whole = seconds_and_scores(n_rows, n_trials, seed)
+        pruned = seconds_and_scores(n_rows, 4 * n_trials, seed, resource="clf__n_estimators")
+        target = whole[-1][1]
+        ratios.append(reached(pruned, target) / whole[-1][0])
+        to_best.append(reached(pruned, target) / reached(whole, target))
+        whole_times.append(whole[-1][0])
+    return {
+        "time to the score, pruned / whole search": {
+            "median": round(float(np.median(ratios)), 3), "all": rounded(ratios),
+        },
+        "time to the score, pruned / until the other has it": {
+            "median": round(float(np.median(to_best)), 3), "all": rounded(to_best),
+        },
+        "CPU seconds of the whole search": rounded(whole_times),
+    }  # fmt: skip
+
+
+def rounded(values: list[float]) -> list[float | None]:
+    return [round(float(value), 3) if np.isfinite(value) else None for value in values]
+
+
+def main() -> None:
+    """Measure and report."""
+    options = arguments(__doc__, pairs=10)
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    names, n_candidates = (NAMES[:2], 20) if options.quick else (NAMES, N_CANDIDATES)
+    folds = functools.partial(over_folds, names, range(options.pairs), n_candidates)
+    n_rows, n_trials = (300, 5) if options.quick else (2000, 30)
+    figures = {"over folds": folds(), "over n_estimators": over_a_resource(range(options.pairs), n_rows, n_trials)}
+    report("pruning", options, figures)
+
+
+if __name__ == "__main__":
+    main()
