@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.pruners import ThresholdPruner
 from optuna.storages import InMemoryStorage
 from optuna.trial import create_trial
 from scipy.stats import norm
@@ -329,7 +330,11 @@ SCRIPTS = {
         "refit": "own",
         "return_train_score": True,
     },
+    # since schema 2
+    "pruned": {"space": SPACE, "pruner": ThresholdPruner(lower=9.6), "n_trials": 6},
+    "rungs": {"space": SPACE, "resource": "n_samples", "min_resources": 2, "pruner": ThresholdPruner(lower=9.6)},
 }
+SINCE = {"pruned": 2, "rungs": 2}
 
 #: What the files hold: name -> trials, best score, best parameters.
 KNOWN = {
@@ -340,6 +345,8 @@ KNOWN = {
     "function": (4, 9.95811644523035, {"x": 2.8909882815030876, "choice": "low"}),
     "failures": (2, 0.99, {"choice": "a"}),
     "metrics": (4, 4.943738997913208, {"x": 3.2692990979813814}),
+    "pruned": (6, 9.887477995826416, {"x": 3.2692990979813814}),
+    "rungs": (4, 9.887477995826416, {"x": 3.2692990979813814}),
 }
 #: How many trials of "ranges" came over into "fork", and how many did not.
 CARRIED = (1, 3)
@@ -377,10 +384,14 @@ def make_golden(folder):
             left.unlink()
 
 
-@pytest.fixture(params=ENDINGS)
+FILES = [f"schema-{schema}{ending}" for schema in range(1, SCHEMA + 1) for ending in ENDINGS]
+HELD = [(name, file) for name in SCRIPTS for file in FILES if int(file[7]) >= SINCE.get(name, 1)]
+
+
+@pytest.fixture
 def golden(request, tmp_path):
-    """A copy of a file that the first version of the records was written to."""
-    return Path(shutil.copy(GOLDEN / f"schema-1{request.param}", tmp_path))
+    """A copy of a file that an earlier version of the records, or the present one, was written to."""
+    return Path(shutil.copy(GOLDEN / request.param, tmp_path))
 
 
 of_other_versions = pytest.mark.filterwarnings("ignore::optuna_search.exceptions.VersionWarning")
@@ -391,14 +402,13 @@ with_failures = [
 
 
 def test_there_are_files_of_every_schema_and_they_are_small():
-    expected = {f"schema-{schema}{ending}" for schema in range(1, SCHEMA + 1) for ending in ENDINGS}
-    assert {file.name for file in GOLDEN.iterdir()} == expected
+    assert {file.name for file in GOLDEN.iterdir()} == set(FILES)
     assert all(file.stat().st_size < 200_000 for file in GOLDEN.iterdir())
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(("name", "golden"), HELD, indirect=["golden"])
 @of_other_versions
-class TestFilesOfTheFirstSchema:
+class TestFilesOfEverySchema:
     pytestmark = with_failures
 
     def test_hold_what_they_held(self, name, golden):
@@ -411,7 +421,7 @@ class TestFilesOfTheFirstSchema:
             assert read.best_params_.keys() == params.keys()
             if space is not None:
                 assert read.best_params_ == {key: pytest.approx(one) for key, one in params.items()}
-            assert len(read.top_n_) == n_trials - (name == "failures")
+            assert len(read.top_n_) == {"failures": 1, "pruned": 3, "rungs": 2}.get(name, n_trials)
         assert next(one for one in studies.list_studies(golden) if one.name == name).best_score == pytest.approx(score)
 
     def test_are_continued_by_the_script_that_made_them(self, name, golden):
@@ -420,7 +430,9 @@ class TestFilesOfTheFirstSchema:
         before = Known.fits
         fitted = script(name, golden, n_trials=total).fit(X, Y)
         assert fitted.n_trials_ == (total or n_trials)
-        assert Known.fits - before == (1 if total is None else 2 * 3 + 1)
+        # Of two further trials one of "pruned" ends after a fold, and one of "rungs" goes on to the second rung.
+        further = {"pruned": 4, "rungs": 9}.get(name, 6)
+        assert Known.fits - before == (1 if total is None else further + 1)
         assert fitted.best_score_ >= score - 1e-9
 
     def test_are_forked_and_copied(self, name, golden, tmp_path):
@@ -432,8 +444,9 @@ class TestFilesOfTheFirstSchema:
         assert copied.n_trials == KNOWN[name][0]
 
 
+@pytest.mark.parametrize("golden", FILES, indirect=True)
 @of_other_versions
-def test_a_fork_of_the_first_schema_knows_what_it_came_from(golden):
+def test_a_fork_of_an_earlier_schema_knows_what_it_came_from(golden):
     read = OptunaSearchCV.from_study("fork", golden, Known())
     report = read.fork_report_
     assert report.parent == "ranges"
