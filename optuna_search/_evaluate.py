@@ -155,7 +155,8 @@ def refit(estimator: Any, evaluation: Evaluation) -> Any:
     X, y, params, resource = evaluation.X, evaluation.y, evaluation.fit_params, evaluation.resource
     if resource is not None and resource.name == PARTIAL_FIT:
         return refitted(estimator, X, y, params, resource=PARTIAL_FIT, amount=resource.whole)
-    return estimator.fit(X, **params) if y is None else estimator.fit(X, y, **params)
+    _ = estimator.fit(X, **params) if y is None else estimator.fit(X, y, **params)  # which may return anything
+    return estimator
 
 
 def lost(why: str, seconds: float = 0.0, traceback: str = "") -> Fold:

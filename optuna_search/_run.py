@@ -68,9 +68,9 @@ class Standing:
     """How far the study is."""
 
     done: int = 0
-    pruned: int = 0
     failed: int = 0
     best: float | None = None
+    pruned: int = 0
 
 
 @dataclass(frozen=True)
@@ -320,7 +320,7 @@ def standing_of(plan: Plan) -> Standing:
     states = Counter(trial.state for trial in trials)
     values = [trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values]
     best = max(values, default=None)
-    return Standing(len(trials), states[TrialState.PRUNED], states[TrialState.FAIL], best)
+    return Standing(len(trials), states[TrialState.FAIL], best, states[TrialState.PRUNED])
 
 
 def _release_what_they_left(plan: Plan) -> None:

@@ -41,7 +41,7 @@ from test_studies import (
 )
 
 from optuna_search import OptunaSearchCV, _owner, _studyfile, studies
-from optuna_search._record import FORK, ORIGIN, RECORD
+from optuna_search._record import FORK, ORIGIN, RECORD, SCHEMA
 from optuna_search.exceptions import InvalidRequestError, StorageError
 
 X = np.arange(24.0).reshape(12, 2)
@@ -424,7 +424,7 @@ class TestFilesThatAreNone:
         ("damage", "reason"),
         [
             (
-                ('"schema": 1', '"schema": 99'),
+                (f'"schema": {SCHEMA}', '"schema": 99'),
                 r"The record of .* has schema 99; this version of optuna_search reads up",
             ),
             (
