@@ -49,7 +49,7 @@ from optuna_search._workers import Workers
 from optuna_search.exceptions import LateResultWarning, SpaceError
 
 #: Seconds that a task should take: folds that are much faster travel together, or sending them costs more than they do.
-TASK_SECONDS = 0.05
+TASK_SECONDS = 0.1
 #: A search gives up when this many trials have ended and not one fold of theirs could be fitted.
 HOPELESS = 5
 #: How long to wait before looking for news of other processes again, at first and at most.
