@@ -172,6 +172,7 @@ def test_the_pruner_that_is_given_never_changes():
     assert vars(pruner) == before and one.pruner is pruner
 
 
+@pytest.mark.filterwarnings("ignore:.*normal approximation")  # SciPy 1.9 says so of few folds
 @pytest.mark.parametrize("name", NAMES)
 def test_every_pruner_goes_by_its_name(name):
     how = {"n_trials": 25, "cv": KFold(5, shuffle=True, random_state=0)}

@@ -1,20 +1,24 @@
 """Pruning over a resource: each rung goes on where the last one ended, and only the whole of it can win."""
 
+import inspect
 import os
 import signal
 
 import joblib
 import numpy as np
 import pytest
+import sklearn
 from optuna.distributions import FloatDistribution
 from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -152,6 +156,82 @@ class CountsFits(StandardScaler):
     def fit(self, X, y=None, sample_weight=None):
         CountsFits.fitted += 1
         return super().fit(X, y, sample_weight)
+
+
+def lightgbm():
+    made = pytest.importorskip("lightgbm").LGBMClassifier
+    return made(n_estimators=9, min_child_samples=5, n_jobs=1, verbose=-1)
+
+
+def xgboost():
+    return pytest.importorskip("xgboost").XGBClassifier(n_estimators=9, n_jobs=1)
+
+
+def catboost():
+    made = pytest.importorskip("catboost").CatBoostClassifier
+    return made(iterations=9, learning_rate=0.3, thread_count=1, verbose=False, allow_writing_files=False)
+
+
+#: What grows, the resource, a parameter with some values for it, and whether it ends where one fit does.
+GROWING = {
+    "forest": (lambda: RandomForestClassifier(9, random_state=0), "n_estimators", ("max_depth", [1, 2, 4]), True),
+    "boosting": (
+        lambda: GradientBoostingClassifier(n_estimators=9, random_state=0), "n_estimators",
+        ("learning_rate", [1e-3, 0.1, 0.5]), True,
+    ),
+    "histograms": (
+        lambda: HistGradientBoostingClassifier(max_iter=9, random_state=0), "max_iter",
+        ("learning_rate", [1e-3, 0.1, 0.5]), True,
+    ),
+    "SGD": (lambda: SGDClassifier(max_iter=9, random_state=0), "max_iter", ("alpha", [1e-4, 1e-2, 10.0]), False),
+    "MLP": (
+        lambda: MLPClassifier((4,), max_iter=9, random_state=0), "max_iter", ("learning_rate_init", [1e-5, 1e-2, 0.1]),
+        False,
+    ),
+    "lightgbm": (lightgbm, "n_estimators", ("learning_rate", [1e-3, 0.1, 0.5]), True),
+    "xgboost": (xgboost, "n_estimators", ("learning_rate", [1e-3, 0.1, 0.5]), True),
+    "catboost": (catboost, "iterations", ("depth", [1, 2, 4]), True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True], ids=["bare", "in a Pipeline"])
+@pytest.mark.parametrize("weighted", [None, "passed", "routed"])
+@pytest.mark.parametrize("name", GROWING)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # nine iterations are few
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_all_that_grows_grows_bare_and_in_a_pipeline_with_weights_and_without(name, weighted, in_pipeline):
+    make, resource, (parameter, values), exact = GROWING[name]
+    with sklearn.config_context(enable_metadata_routing=weighted == "routed"):
+        model, step, weights = make(), "", {}
+        if weighted is not None:
+            if "sample_weight" not in inspect.signature(model.fit).parameters:
+                pytest.skip("it takes no weight")
+            weights = {"sample_weight": np.where(Y == 0, 3.0, 0.5)}
+        if weighted == "routed":
+            if not hasattr(model, "set_fit_request"):
+                pytest.skip("it cannot ask for a weight")
+            model.set_fit_request(sample_weight=True)
+        if in_pipeline:
+            scale = StandardScaler()
+            if weighted == "routed":
+                scale.set_fit_request(sample_weight=False)
+            elif weighted:
+                weights = {"clf__sample_weight": weights["sample_weight"]}
+            model, step = Pipeline([("scale", scale), ("clf", model)]), "clf__"
+        scorer = make_scorer(accuracy_score)
+        if weighted == "routed":
+            scorer.set_score_request(sample_weight=False)
+        how = {"cv": CV, "scoring": scorer}
+        space = {step + parameter: values}
+        found = OptunaSearchCV(model, space, resource=step + resource, **HALVING, **how).fit(X, Y, **weights)
+        whole = GridSearchCV(model, space, refit=False, **how).fit(X, Y, **weights).cv_results_
+    states = found.cv_results_["trial_state"]
+    assert "COMPLETE" in states and not np.any(states == "FAIL")
+    assert found.cv_results_["n_resources"][found.best_index_] == 9
+    if exact:
+        for row in np.flatnonzero(states == "COMPLETE"):
+            assert found.cv_results_["mean_test_score"][row] == pytest.approx(whole["mean_test_score"][row], abs=1e-12)
+    assert found.score(X, Y) > (0.6 if exact else 0.3)
 
 
 def test_max_resources_says_the_whole_and_belongs_to_the_identity_of_the_study():

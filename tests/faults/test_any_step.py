@@ -6,6 +6,7 @@ import math
 import pytest
 from faulty import READS, WRITES, Fault, locked
 from invariants import N_SPLITS, SAMPLED, X, Y, check_trials, made, measured_alone, opener, rows_of
+from optuna.pruners import ThresholdPruner
 from simulating import World
 
 from optuna_search._record import RECORD
@@ -74,3 +75,38 @@ def test_a_search_that_ends_or_sleeps_at_any_step_is_finished_by_another_one(wha
             assert what != "suspend" or rows == rows_of(one.result)
             assert len(world.fits) <= N_SPLITS * (3 + 1)
     assert n > 15, "there are so many steps"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("what", ["kill", "suspend"])
+def test_a_pruned_trial_ends_as_pruned_at_whichever_step_its_search_ends_or_sleeps(what):
+    how = {"sampler": "random", "n_trials": 4, "pruner": ThresholdPruner(lower=8.0)}
+    searched = SAMPLED["whole numbers"]
+    pruned = set()
+    for n in itertools.count():
+        with World(opener("memory", None)) as world:
+            one, other = (
+                world.process(host).begin(lambda storage: made(searched, storage, **how).fit(X, Y))
+                for host in ("here", "there")
+            )
+            one.go_on(n)
+            if not one.is_at_work:
+                break
+            if what == "kill":
+                one.kill()
+            else:
+                one.is_suspended = True
+            other.go_on_until("end")
+            world.finish()
+            trials = other.storage.get_all_trials(0)
+            check_trials(trials, world, {one})
+            kept = [t for t in trials if RECORD in t.user_attrs]
+            assert len(kept) == 4, n
+            for trial in kept:
+                n_folds = sum(score is not None for score in trial.user_attrs[RECORD]["test"].get("score", ()))
+                expected = {1: "FAIL", 0: "COMPLETE" if trial.params["x"] in (2, 3) else "PRUNED"}
+                assert trial.state.name == expected[trial.params["x"] == 4], n
+                assert n_folds == {"FAIL": 0, "COMPLETE": N_SPLITS, "PRUNED": 1}[trial.state.name]
+            pruned.update(t.params["x"] for t in kept if t.state.name == "PRUNED")
+            assert other.result.cv_results_["trial_state"].tolist() == [t.state.name for t in kept]
+    assert n > 15 and pruned

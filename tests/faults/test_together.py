@@ -109,7 +109,12 @@ def shared(request, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
-    [{}, {"space": GRID, "n_trials": None}, {"space": GRID, "sampler": "random", "n_trials": 8}, {"n_fits": 31, "sampler": "tpe"}],
+    [
+        {},
+        {"space": GRID, "n_trials": None},
+        {"space": GRID, "sampler": "random", "n_trials": 8},
+        {"n_fits": 31, "sampler": "tpe"},
+    ],
     ids=["sampled", "grid", "random cells", "fits"],
 )
 def test_eight_that_start_at_once_run_exactly_what_was_asked_for(shared, how, tmp_path):
