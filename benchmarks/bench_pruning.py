@@ -1,10 +1,11 @@
 """What does pruning save, and what does it cost?
 
-1. Over folds: for each pruner by its name, on each task and seed, 60 random candidates on five folds, the same ones as
-   without a pruner. How many of the 300 fits are saved, and how much lower the best score is, in units of what lies
-   between the best of the 60 and the median one. The p value is that of Wilcoxon's signed-rank test over all pairs.
+1. Over folds: on each task and seed 60 random candidates are scored on five folds. Then each pruner searches them in
+   their order, fits being looked up: how many of the 300 fits it saves, and how much lower the best score is that it
+   finds, in units of what lies between the best of the 60 and the median one. The p value is that of Wilcoxon's
+   signed-rank test over all pairs.
 2. Over a resource: LightGBM in a Pipeline, with and without ``resource="clf__n_estimators"``, the same sampler and
-   seed. The seconds until the score is reached that the search without it has in the end (CPU of the process, one job).
+   seed. The time (CPU of the process, one job) until the score is reached that the search without it has in the end.
 
     python benchmarks/bench_pruning.py [--quick] [--pairs 10] [--out benchmarks/results]
 """
@@ -12,14 +13,16 @@
 import functools
 import time
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from common import arguments, report
 from lightgbm import LGBMClassifier
 from optuna.distributions import FloatDistribution, IntDistribution
 from scipy.stats import wilcoxon
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import make_classification
+from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from tasks import NAMES, load
@@ -33,15 +36,47 @@ N_CANDIDATES = 60
 # --- over folds -------------------------------------------------------------------------------------------------------
 
 
-def outcome(task: Any, pruner: str | None, seed: int, n_candidates: int) -> dict[str, float]:
-    """Return the best score of a search, what a middling candidate has, and the fits of a fold it took."""
+class Lookup(ClassifierMixin, BaseEstimator):
+    """Has the scores of a candidate that was scored before; the folds are known by the rows they test on."""
+
+    scores: ClassVar[np.ndarray]
+
+    def __init__(self, candidate=0):
+        self.candidate = candidate
+
+    def fit(self, X, y):
+        """Learn nothing."""
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        """Predict one class."""
+        return np.full(len(X), self.classes_[0])
+
+    def score(self, X, y):
+        """Return the score of this candidate on this fold."""
+        return float(self.scores[self.candidate, int(X[0, 0])])
+
+
+def scored(task: Any, seed: int, n_candidates: int) -> np.ndarray:
+    """Return the scores of random candidates, as an array (candidate, fold)."""
+    results = OptunaSearchCV(
+        task.estimator, task.space, n_trials=n_candidates, sampler="random", cv=task.cv, scoring=task.scoring,
+        refit=False, random_state=seed,
+    ).fit(task.X, task.y).cv_results_  # fmt: skip
+    return np.transpose([results[f"split{split}_test_score"] for split in range(len(task.cv))])
+
+
+def pruned(scores: np.ndarray, pruner: str) -> tuple[float, float]:
+    """Return the share of the fits that a pruner saves, and the best score that is found with it."""
+    Lookup.scores = scores
+    n_candidates, n_splits = scores.shape
+    X, y = np.repeat(np.arange(float(n_splits)), 2)[:, None], np.arange(2 * n_splits) % 2
     search = OptunaSearchCV(
-        task.estimator, task.space, n_trials=n_candidates, sampler="random", pruner=pruner, cv=task.cv,
-        scoring=task.scoring, refit=False, random_state=seed,
-    ).fit(task.X, task.y)  # fmt: skip
-    results = search.cv_results_
-    fits = sum(np.isfinite(results[f"split{split}_test_score"]).sum() for split in range(len(task.cv)))
-    return {"best": float(search.best_score_), "middle": float(np.nanmedian(results["mean_test_score"])), "fits": fits}
+        Lookup(), {"candidate": list(range(n_candidates))}, pruner=pruner, cv=KFold(n_splits), refit=False
+    ).fit(X, y)
+    n_run = sum(np.isfinite(search.cv_results_[f"split{split}_test_score"]).sum() for split in range(n_splits))
+    return 1 - n_run / scores.size, float(search.best_score_)
 
 
 def over_folds(names: tuple[str, ...], seeds: range, n_candidates: int) -> dict[str, Any]:
@@ -50,11 +85,12 @@ def over_folds(names: tuple[str, ...], seeds: range, n_candidates: int) -> dict[
     for name in names:
         task = load(name)
         for seed in seeds:
-            whole = outcome(task, None, seed, n_candidates)
+            scores = scored(task, seed, n_candidates)
+            means = scores.mean(axis=1)
             for pruner in PRUNERS:
-                pruned = outcome(task, pruner, seed, n_candidates)
-                loss = (whole["best"] - pruned["best"]) / max(whole["best"] - whole["middle"], 1e-12)
-                pairs[pruner].append((name, 1 - pruned["fits"] / whole["fits"], loss))
+                saved, best = pruned(scores, pruner)
+                loss = (means.max() - best) / max(means.max() - np.median(means), 1e-12)
+                pairs[pruner].append((name, saved, loss))
     return {pruner: summary(found, names) for pruner, found in pairs.items()}
 
 
@@ -77,7 +113,7 @@ def summary(pairs: list[tuple[str, float, float]], names: tuple[str, ...]) -> di
 
 def boosting() -> tuple[Pipeline, dict[str, Any]]:
     """Return a Pipeline of LightGBM with many trees, and its space."""
-    clf = LGBMClassifier(n_estimators=400, subsample_freq=1, random_state=0, n_jobs=1, verbose=-1)
+    clf = LGBMClassifier(n_estimators=200, subsample_freq=1, random_state=0, n_jobs=1, verbose=-1)
     space = {
         "clf__learning_rate": FloatDistribution(0.005, 0.3, log=True),
         "clf__num_leaves": IntDistribution(4, 128, log=True),
@@ -88,7 +124,7 @@ def boosting() -> tuple[Pipeline, dict[str, Any]]:
     return Pipeline([("scale", StandardScaler()), ("clf", clf)]), space
 
 
-def seconds_and_scores(n_rows: int, n_trials: int, seed: int, **how: Any) -> list[tuple[float, float]]:
+def trajectory(n_rows: int, n_trials: int, seed: int, **how: Any) -> list[tuple[float, float]]:
     """Return after each complete trial the CPU seconds since the beginning, and the best score so far."""
     X, y = make_classification(n_rows, 20, n_informative=10, flip_y=0.1, class_sep=0.7, random_state=seed)
     model, space = boosting()
@@ -119,8 +155,8 @@ def over_a_resource(seeds: range, n_rows: int, n_trials: int) -> dict[str, Any]:
     """
     ratios, to_best, whole_times = [], [], []
     for seed in seeds:
-        whole = seconds_and_scores(n_rows, n_trials, seed)
-        pruned = seconds_and_scores(n_rows, 4 * n_trials, seed, resource="clf__n_estimators")
+        whole = trajectory(n_rows, n_trials, seed)
+        pruned = trajectory(n_rows, 4 * n_trials, seed, resource="clf__n_estimators")
         target = whole[-1][1]
         ratios.append(reached(pruned, target) / whole[-1][0])
         to_best.append(reached(pruned, target) / reached(whole, target))
@@ -146,7 +182,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     names, n_candidates = (NAMES[:2], 20) if options.quick else (NAMES, N_CANDIDATES)
     folds = functools.partial(over_folds, names, range(options.pairs), n_candidates)
-    n_rows, n_trials = (300, 5) if options.quick else (2000, 30)
+    n_rows, n_trials = (300, 5) if options.quick else (1000, 30)
     figures = {"over folds": folds(), "over n_estimators": over_a_resource(range(options.pairs), n_rows, n_trials)}
     report("pruning", options, figures)
 

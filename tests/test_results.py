@@ -261,6 +261,24 @@ def test_no_candidate_is_fitted_twice(tmp_path, sampler, n_jobs):
     assert sorted(fitted) == sorted([str(x) for x in range(8)] * 2)
 
 
+@pytest.mark.parametrize("sampler", [None, "random"])
+def test_what_has_no_part_in_a_model_makes_no_other_candidate_of_it(sampler, tmp_path):
+    """Of two kinds of models each has a parameter that says nothing to the other one."""
+
+    def space(trial):
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        of_a, of_b = trial.suggest_int("of a", 0, 2), trial.suggest_int("of b", 3, 5)
+        return {"x": of_a if kind == "a" else of_b}
+
+    log = tmp_path / "fits"
+    how = {"sampler": sampler, "cv": 2, "refit": False, "storage": tmp_path / "s.db", "study_name": "s"}
+    for _ in range(2):
+        found = OptunaSearchCV(CountsFits(str(log)), space, n_trials=30, **how).fit(X, Y)
+        assert len(found.cv_results_["params"]) == found.n_trials_ == 6
+    fitted = [line.split()[0] for line in log.read_text().splitlines()]
+    assert sorted(fitted) == sorted([str(x) for x in range(6)] * 2)
+
+
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_n_trials_below_the_size_of_a_grid_is_kept_to(n_jobs):
     search = known({"x": list(range(10))}, n_trials=4, n_jobs=n_jobs, random_state=0)
