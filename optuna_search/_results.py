@@ -232,17 +232,17 @@ def _best_iterations(records: Sequence[Record], n_splits: int) -> dict[str, np.n
     }
 
 
-def nothing_but_infinite(results: Mapping[str, Any], metric: str) -> bool:
-    """Whether some mean is plus infinity, which is a fault, and no other row could win instead."""
-    means = results[f"mean_test_{metric}"]
-    return bool(np.isposinf(means).any() and not np.any(~np.isnan(means) & ~np.isposinf(means)))
-
-
-def nothing_whole(states: Sequence[str], refit: Any, index: int) -> str:
-    """Return what is wrong where the best row is one that was pruned: it has not seen everything."""
-    if "COMPLETE" in states:
-        return f"refit={refit!r} chose row {index} of cv_results_, which was pruned; only complete trials may win."
-    return f"Not one of {len(states)} trials was completed: pruner has ended each of them. Give one that is milder."
+def why_nothing_wins(results: Mapping[str, Any], metric: str, refit: Any, best: int) -> str | None:
+    """Return what is wrong with the row that is the best; None if it may win."""
+    states, means = results["trial_state"], results[f"mean_test_{metric}"]
+    if states[best] == "PRUNED":
+        if "COMPLETE" in states:
+            return f"refit={refit!r} chose row {best} of cv_results_, which was pruned; only complete trials may win."
+        return f"Not one of {len(states)} trials was completed: pruner has ended each of them. Give one that is milder."
+    # Plus infinity is a fault; where every score is NaN the first row is taken, as in GridSearchCV.
+    if np.isposinf(means).any() and not np.any(~np.isnan(means) & ~np.isposinf(means)):
+        return f"Not one of {len(means)} trials has a score that can win: every mean of {metric!r} is NaN or infinite."
+    return None
 
 
 def report_failed_fits(records: Sequence[Record], error_score: float | str) -> None:

@@ -44,9 +44,8 @@ from optuna_search._results import (
     best_iteration,
     is_multimetric,
     metrics_of,
-    nothing_but_infinite,
-    nothing_whole,
     report_failed_fits,
+    why_nothing_wins,
 )
 from optuna_search._signals import tidied_up_on_sigterm
 from optuna_search._space import AnySpace
@@ -540,13 +539,10 @@ class OptunaSearchCV(BaseSearchCV):
             raise NoResultError(
                 f"Not one trial was finished before the search ended (timeout={self.timeout!r}); give it more time."
             )
-        if hasattr(self, "best_index_") and self.cv_results_["trial_state"][self.best_index_] == "PRUNED":
-            raise NoResultError(nothing_whole(self.cv_results_["trial_state"], self.refit, self.best_index_))
-        if (self.refit or not self.multimetric_) and nothing_but_infinite(self.cv_results_, self._metric):
-            raise NoResultError(
-                f"Not one of {len(self.cv_results_['params'])} trials has a score that can win: every mean of "
-                f"{self._metric!r} is NaN or infinite."
-            )
+        if not hasattr(self, "best_index_"):  # several metrics, of which none chooses
+            return
+        if (why := why_nothing_wins(self.cv_results_, self._metric, self.refit, self.best_index_)) is not None:
+            raise NoResultError(why)
 
     def _refit(self, evaluation: Evaluation, record: Record, context: Any, about: dict[str, Any]) -> None:
         """Fit the best candidate on all data."""

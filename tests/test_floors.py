@@ -20,7 +20,7 @@ FLOORS = [
     ["_header", "_isolation", "_kept", "_salvage", "_serving", "_sharing", "_spill", "_trouble", "_upgrading"],
     ["_guard"],
     ["_store", "_propose", "_workers", "_transfer", "_prune", "callbacks"],
-    ["_lease", "_opening", "_rescue"],
+    ["_flight", "_lease", "_opening", "_rescue"],
     ["_others", "_fork", "_measure", "_reading", "_copying", "_listing", "_studyfile"],
     ["_parameters", "_resource"],
     ["_request"],
