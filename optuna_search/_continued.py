@@ -47,11 +47,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from optuna_search._hints import did_you_mean
+from optuna_search._record import PARTIAL_FIT
 from optuna_search._tables import shortened
 from optuna_search._warned import recorded
 
-#: The resource that is passes over the training data.
-PARTIAL_FIT = "partial_fit"
 #: What is shown of a value that is no number.
 MAX_SHOWN = 80
 

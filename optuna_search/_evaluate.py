@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import sys
 import time
 import traceback
 from collections import Counter
@@ -17,10 +18,8 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from optuna_search._compat import fit_and_score
-from optuna_search._continued import PARTIAL_FIT, refitted
-from optuna_search._early import best_iteration_of
-from optuna_search._record import Failure, Fold
-from optuna_search._training import N_SAMPLES, Resource, Training
+from optuna_search._record import N_SAMPLES, PARTIAL_FIT, Failure, Fold
+from optuna_search._training import Resource, Training
 from optuna_search._warned import Warned, recorded
 from optuna_search.exceptions import WorkerError
 
@@ -154,6 +153,8 @@ def refit(estimator: Any, evaluation: Evaluation) -> Any:
     """Return an estimator that has the parameters of the winner after it was fitted on all data, as its trials were."""
     X, y, params, resource = evaluation.X, evaluation.y, evaluation.fit_params, evaluation.resource
     if resource is not None and resource.name == PARTIAL_FIT:
+        from optuna_search._continued import refitted
+
         return refitted(estimator, X, y, params, resource=PARTIAL_FIT, amount=resource.whole)
     _ = estimator.fit(X, **params) if y is None else estimator.fit(X, y, **params)  # which may return anything
     return estimator
@@ -230,9 +231,15 @@ def _fit_and_score(evaluation: Evaluation, task: Task) -> tuple[Fold, Any]:
         result["score_time"],
         failure_of(result["fit_error"]) if failed else None,
         isinstance(result["test_scores"], dict),
-        None if failed else best_iteration_of(estimator),
+        None if failed else _best_iteration(estimator),
     )
     return fold, None if training is None or failed else training.state
+
+
+def _best_iteration(estimator: Any) -> int | None:
+    """Return the number of iterations that a model which stops early has found best; None for any other."""
+    early = sys.modules.get("optuna_search._early")  # whose class it would be of
+    return None if early is None else early.best_iteration_of(estimator)
 
 
 def _by_metric(scores: Any, scorer: Any) -> dict[str, float]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
-from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.model_selection import check_cv
 from sklearn.utils import assert_all_finite
 
@@ -197,6 +196,8 @@ def chance(evaluation: Evaluation, metric_of: Callable[[Fold], str]) -> float:
     InvalidRequestError
         If there is no such guess, or it has no score.
     """
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
     estimator = evaluation.estimator
     guess = DummyClassifier() if is_classifier(estimator) else DummyRegressor() if is_regressor(estimator) else None
     scores: list[float] = []

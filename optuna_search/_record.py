@@ -46,6 +46,8 @@ ORIGIN = "optuna_search:origin"
 FORK = "optuna_search:fork"
 #: The part of that which says who fills the study.
 WRITER = "writer"
+#: The resources that are no parameter of the estimator: samples of the training part, and passes over it.
+N_SAMPLES, PARTIAL_FIT = "n_samples", "partial_fit"
 #: What a study was measured on.
 PARTS = ("X", "y", "metadata", "splits", "scoring", "error_score", "objective", "estimator", "space")
 #: The kinds of what else is relied upon in the record of a study.

@@ -11,11 +11,9 @@ import numpy as np
 from optuna.pruners import NopPruner
 from sklearn.base import clone, is_classifier
 
-from optuna_search import _continued
-from optuna_search._continued import PARTIAL_FIT, goes_on_exactly
-from optuna_search._early import stops_early
 from optuna_search._measure import Folds, indices
-from optuna_search._training import N_SAMPLES, Resource
+from optuna_search._record import N_SAMPLES, PARTIAL_FIT
+from optuna_search._training import Resource
 from optuna_search.exceptions import InvalidRequestError
 
 #: How many rungs there are at most if nobody says how small the first one is: at a factor of 3 it is one 27th then.
@@ -59,9 +57,11 @@ def _complaint(search: Any) -> str | None:
     name = search.resource
     if name == N_SAMPLES:
         return None
+    from optuna_search import _continued, _early  # which only a search with a resource needs
+
     if (complaint := _continued.complaint(search.estimator, name)) is not None:
         return complaint
-    if stops_early(search.estimator):
+    if _early.stops_early(search.estimator):
         return f"resource={name!r} and EarlyStopping both say how long a booster is trained; leave one of them out."
     if _given_whole(search) is None:
         return f"resource={name!r} has no number in the estimator; say what the whole is: max_resources=100."
@@ -85,6 +85,8 @@ def training_of(search: Any) -> str | None:
         return None
     if search.resource == N_SAMPLES:
         return f"up to {whole} samples"
+    from optuna_search._continued import goes_on_exactly
+
     amounts = rungs(search, whole, 1)
     if isinstance(search.pruner, NopPruner) or len(amounts) == 1 or goes_on_exactly(search.estimator, search.resource):
         return None
@@ -97,7 +99,9 @@ def _given_whole(search: Any) -> int | None:
         return int(search.max_resources)
     if search.resource in (N_SAMPLES, PARTIAL_FIT):
         return PASSES if search.resource == PARTIAL_FIT else None
-    return _continued.whole(search.estimator, search.resource)
+    from optuna_search._continued import whole
+
+    return whole(search.estimator, search.resource)
 
 
 def resource_of(search: Any, y: Any, splits: Folds) -> Resource | None:

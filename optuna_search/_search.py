@@ -25,7 +25,6 @@ from optuna_search._compat import (
     root_context,
     storage_of,
 )
-from optuna_search._early import fixed
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation, prefix_of, refit
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
@@ -549,6 +548,8 @@ class OptunaSearchCV(BaseSearchCV):
         # The parameters are cloned as well: they may be estimators.
         best = clone(evaluation.estimator).set_params(**clone(self.best_params_, safe=False))
         if (n_iterations := best_iteration(record)) is not None:
+            from optuna_search._early import fixed
+
             best = fixed(best, n_iterations)
         refit_context = context.subcontext(task_name="refit-with-best-params")
         with refit_context.propagate_callback_context(best):

@@ -8,11 +8,6 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from optuna_search._continued import trained
-
-#: The resource that is samples of the training part.
-N_SAMPLES = "n_samples"
-
 
 @dataclass(frozen=True)
 class Resource:
@@ -52,6 +47,8 @@ class Training:
 
     def __call__(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Train the estimator, and have its own `fit` back."""
+        from optuna_search._continued import trained  # few searches need it, and a worker is to start quickly
+
         del self._estimator.fit
         last = self._amount == self._resource.whole
         rung: dict[str, Any] = {"resource": self._resource.name, "amount": self._amount, "last": last}
