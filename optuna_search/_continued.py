@@ -200,7 +200,7 @@ def whole(estimator: Any, resource: str) -> int | None:
     value: Any = next((params[one] for one in names if params.get(one) is not None), None)
     if value is None and library is not None and name in library.names:
         value = library.default
-    return int(value) if _is_integer(value) else None
+    return int(value) if _is_integer(value) and value >= 1 else None
 
 
 def _no_integer(estimator: Any, resource: str) -> str | None:
@@ -482,10 +482,12 @@ def _starts_anew(model: Any, name: str) -> bool:
 def _trees_start_anew(model: Any, fit_params: Mapping[str, Any]) -> bool:
     """Whether further trees would not be those of a fit in one go, for another reason than random numbers."""
     params = model.get_params()
-    watched = [name for name, value in fit_params.items() if name.startswith("eval_") and value is not None]
+    # Whoever watches counts from the beginning; and LightGBM has one score to begin with, not two.
+    given = [name for name, value in fit_params.items() if value is not None]
+    watched = [name for name in given if name.startswith("eval_") or name == "init_score"]
     called = params.get("callbacks") is not None or fit_params.get("callbacks") is not None
     # LightGBM does not drop the trees that it goes on from, and refuses to add to a random forest.
-    kind = {params.get(name) for name in ("boosting_type", "boosting", "boost")}
+    kind = {params.get(name) for name in ("boosting_type", "boosting", "boost", "booster")}
     sized = _library(model) is _LIBRARIES["catboost"] and params.get("learning_rate", params.get("eta")) is None
     forest = bool(_kinds(model) & _XGBOOST_FORESTS)  # has only one round, in which all trees grow
     return bool(watched) or called or sized or forest or not kind.isdisjoint({"dart", "rf", "random_forest"})

@@ -353,6 +353,12 @@ def stops_early(estimator: Any) -> bool:
     return _stopping_in(estimator) is not None
 
 
+def validation_fraction_of(estimator: Any) -> float | None:
+    """Return the share of its rows by which an estimator stops early; None where it does not."""
+    stopping = _stopping_in(estimator)
+    return None if stopping is None else float(stopping.validation_fraction)
+
+
 def _stopping_in(estimator: Any) -> EarlyStopping | None:
     last = _chain(estimator)[-1]
     return last if isinstance(last, EarlyStopping) else None

@@ -21,6 +21,7 @@ One thread owns the study and the sampler. Workers know neither.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 import warnings
 from collections import Counter, deque
@@ -77,6 +78,8 @@ class Engine:
         What ends a trial before its last step.
     steps : sequence of Step
         What a trial goes through.
+    resource : tuple of (str, int) or None
+        The name of what trials get more and more of, and the whole of it.
     n_splits : int
         Folds of a trial.
     budget : Budget
@@ -100,6 +103,7 @@ class Engine:
     proposals: Proposals
     pruning: Pruning
     steps: Sequence[Step]
+    resource: tuple[str, int] | None
     n_splits: int
     budget: Budget
     metric_of: Callable[[Fold], str]
@@ -218,6 +222,7 @@ class Engine:
         """Take in that a trial was given up: its place is free again, and so is its candidate."""
         key = self._roster.leave(number)
         self.proposals.given_up(number)
+        self.pruning.given_up(number)
         self._exhausted = False
         if key in self._guests and self._guests[key][0].number == min(self._roster.holders(key)):
             first, *others = self._guests.pop(key)
@@ -235,9 +240,18 @@ class Engine:
     def _next_task(self, workers: Workers) -> Task | None:
         if self._stopped or self._out_of_time():
             return None
-        # To take off is to hear the news, by which a trial that has waited for another one may have begun.
-        flight = self._waiting() or self._take_off() or self._waiting()
+        flight = self._waiting()
+        while flight is None and self._n_held() < workers.n_workers:
+            taken = self._take_off()
+            # To take off is to hear the news, by which a trial that has waited for another one may have begun.
+            flight = self._waiting()
+            if taken is None:
+                break
         return None if flight is None else self._task(flight, workers)
+
+    def _n_held(self) -> int:
+        """Return how many trials wait only for what others fit for them; a few do, for other candidates may not."""
+        return sum(bool(flight.waiting) and not self._ready(flight) for flight in self._flights.values())
 
     def _waiting(self) -> Flight | None:
         """Return the oldest trial in the air with a fold that waits for a worker."""
@@ -327,7 +341,7 @@ class Engine:
         known = set(self._roster.holders(candidate.key))
         with undisturbed():  # what is claimed is in the air, and so will be released
             trial_id, number = self.store.claim(candidate)
-            nothing = Record(dict(candidate.kept), (None,) * self.n_splits, whole=self.steps[-1].amount)
+            nothing = Record(dict(candidate.kept), (None,) * self.n_splits, resource=self.resource)
             flight = Flight(trial_id, number, candidate, nothing, prefix=self.prefix_of(candidate.kept))
             self._flights[number] = flight
         self.proposals.claimed(candidate, number)
@@ -397,8 +411,9 @@ class Engine:
     def _is_at_its_end(self, flight: Flight) -> bool:
         """Whether a trial that has made a step makes no other one; if it does, that one begins."""
         verdict = self._judge(flight.record)
-        if flight.amount is not None and verdict.value is not None:
-            flight.record = replace(flight.record, rungs=(*flight.record.rungs, (flight.amount, verdict.value)))
+        if flight.amount is not None:
+            score = math.nan if verdict.value is None else verdict.value
+            flight.record = replace(flight.record, rungs=(*flight.record.rungs, (flight.amount, score)))
         # What has failed in one fold has failed, whatever the others would say.
         if not flight.steps or verdict.value is None:
             return True
@@ -449,9 +464,7 @@ class Engine:
 
     def _curve(self, record: Record) -> Sequence[tuple[int, float]]:
         """Return what a pruner is shown of a trial: after each of its steps a score."""
-        return curve(
-            record, self._metric(record), self.error_score, self.steps[-1].amount, each_fold=self.pruning.sees_folds
-        )
+        return curve(record, self._metric(record), self.error_score, self.resource, each_fold=self.pruning.sees_folds)
 
     def _worth(self, record: Record, verdict: Verdict) -> float | None:
         """Return what the sampler is told of a trial: of one that was pruned what its score would have come to."""

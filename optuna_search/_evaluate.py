@@ -50,6 +50,11 @@ class Evaluation:
         return len(self.splits)
 
     @property
+    def kind_of_resource(self) -> tuple[str, int] | None:
+        """The name of the resource and the whole of it; None where there is none."""
+        return None if self.resource is None else (self.resource.name, self.resource.whole)
+
+    @property
     def amounts(self) -> tuple[int, ...] | None:
         """How much of the resource there is at each rung; None where there is none."""
         return None if self.resource is None else self.resource.amounts
@@ -200,6 +205,7 @@ def _fit_and_score(evaluation: Evaluation, task: Task) -> tuple[Fold, Any]:
     train, test = evaluation.splits[split]
     estimator, training = clone(evaluation.estimator), None
     if evaluation.resource is not None and task.amount is not None:
+        evaluation.resource.check(task.params)
         train = evaluation.resource.part(train, split, task.amount)
         if evaluation.resource.name != N_SAMPLES:
             training = Training(estimator, evaluation.resource, task.amount, *task.states)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import copy
+import heapq
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,10 @@ from optuna.trial import Trial, TrialState
 
 from optuna_search._compat import no_experimental_warnings, quiet_optuna
 from optuna_search._results import Verdict
-from optuna_search.pruners import RacingPruner
+from optuna_search.pruners import MAX_PEERS, RacingPruner
 
+#: The race begins its shadow study anew when it has so many trials; more than it asks are of no use to it.
+MAX_HISTORY = 400
 #: The name of the shadow study: Hyperband draws the bracket of a trial from it.
 _NAME = "optuna_search"
 
@@ -113,16 +116,19 @@ class Pruning:
 
     def __init__(self, pruner: BasePruner) -> None:
         self.sees_folds = sees_folds(pruner)
-        self._study: optuna.Study | None = None
-        if not isinstance(pruner, NopPruner):
-            with quiet_optuna():
-                self._study = optuna.create_study(
-                    direction="maximize", pruner=pruner, sampler=RandomSampler(), study_name=_NAME
-                )
+        self._pruner = pruner
+        self._study = None if isinstance(pruner, NopPruner) else self._new_study()
+        self._forgets = isinstance(pruner, RacingPruner)
         #: The trials in the air, and how many steps of each the pruner was shown.
         self._trials: dict[int, tuple[Trial, int]] = {}
         #: How much better than in their end complete trials were at each step, in order of size.
         self._ahead: dict[int, list[float]] = {}
+
+    def _new_study(self) -> optuna.Study:
+        with quiet_optuna():
+            return optuna.create_study(
+                direction="maximize", pruner=self._pruner, sampler=RandomSampler(), study_name=_NAME
+            )
 
     def is_hopeless(self, number: int, steps: Sequence[tuple[int, float]]) -> bool:
         """Whether the trial of this number, which has come so far, should end."""
@@ -148,13 +154,41 @@ class Pruning:
         if self._study is None:
             return
         with quiet_optuna():
-            self._show(self._study, number, steps)
-            trial, _ = self._trials.pop(number)
-            if verdict.pruned:
-                self._study.tell(trial, state=TrialState.PRUNED)
-            else:
-                state = TrialState.FAIL if verdict.value is None else TrialState.COMPLETE
-                self._study.tell(trial, verdict.value, state=state)
+            if verdict.value is not None:  # what failed has nothing to show
+                self._show(self._study, number, steps)
+            self._tell(self._study, number, verdict)
+            if self._forgets:
+                self._forget(self._study)
+
+    def _tell(self, study: optuna.Study, number: int, verdict: Verdict) -> None:
+        """Have the shadow of a trial end."""
+        trial = self._trials.pop(number)[0] if number in self._trials else study.ask()
+        if verdict.pruned:
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            state = TrialState.FAIL if verdict.value is None else TrialState.COMPLETE
+            study.tell(trial, verdict.value, state=state)
+
+    def _forget(self, study: optuna.Study) -> None:
+        """Begin the shadow study anew, if it has many trials, with those that the race asks: the best."""
+        trials = study.get_trials(deepcopy=False)
+        if len(trials) <= MAX_HISTORY:
+            return
+        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        self._study = self._new_study()
+        for trial in heapq.nlargest(2 * MAX_PEERS, complete, key=lambda trial: trial.values[0]):
+            self._study.add_trial(trial)
+        for number, (shadow, n_shown) in self._trials.items():
+            again = self._study.ask()
+            for step, score in trials[shadow.number].intermediate_values.items():
+                again.report(score, step)
+            self._trials[number] = again, n_shown
+
+    def given_up(self, number: int) -> None:
+        """Take in that a trial in the air did not come to its end."""
+        if self._study is not None and number in self._trials:
+            with quiet_optuna():
+                self._study.tell(self._trials.pop(number)[0], state=TrialState.FAIL)
 
     def _note(self, steps: Sequence[tuple[int, float]], value: float) -> None:
         """Note how far from its end a complete trial was at each of its steps."""

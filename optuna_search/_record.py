@@ -117,8 +117,8 @@ class Record:
     pruned: bool = False
     #: Where trials get more and more of a resource: each amount that this one had, and the mean score with it.
     rungs: tuple[tuple[int, float], ...] = ()
-    #: The whole of the resource.
-    whole: int | None = None
+    #: What that resource is, and the whole of it.
+    resource: tuple[str, int] | None = None
 
     @property
     def run(self) -> list[Fold]:
@@ -128,9 +128,13 @@ class Record:
     @property
     def fits(self) -> int | Fraction:
         """How many fits of a fold it took; one with a part of the resource is that part of a fit."""
+        if self.resource is None or not self.rungs:
+            return len(self.run)
+        name, whole = self.resource
+        # With more samples each rung is a fit of its own; anything else goes on, if it can, where the last one ended.
+        spent = sum(amount for amount, _ in self.rungs) if name == N_SAMPLES else self.rungs[-1][0]
         # As fractions they add up to the same budget in whatever order processes come to know of them.
-        share = Fraction(self.rungs[-1][0], self.whole) if self.rungs and self.whole else 1
-        return len(self.run) * share
+        return len(self.run) * Fraction(spent, whole)
 
     @property
     def is_whole(self) -> bool:
@@ -159,9 +163,9 @@ def encode(record: Record, value: float | None, claim: str | None = None) -> dic
         encoded["failures"] = _encode_failures(record.folds)
     if record.pruned:
         encoded["pruned"] = True
-    if record.rungs:
+    if record.rungs and record.resource is not None:
         encoded["rungs"] = [[amount, number(value)] for amount, value in record.rungs]
-        encoded["whole"] = record.whole
+        encoded["resource"] = list(record.resource)
     if any(fold.best_iteration is not None for fold in run):
         encoded["best_iteration"] = [fold and fold.best_iteration for fold in record.folds]
     return encoded
@@ -207,7 +211,7 @@ def decode(encoded: Any, what: str = "a trial") -> Record:
             for i in range(n_folds)
         )
         rungs = tuple((_count(amount) or 0, float(value)) for amount, value in encoded.get("rungs", ()))
-        return Record(params, folds, bool(encoded.get("pruned", False)), rungs, _count(encoded.get("whole")))
+        return Record(params, folds, bool(encoded.get("pruned", False)), rungs, _resource(encoded.get("resource")))
     except DAMAGE as error:
         raise damaged(f"The record of {what}", error) from error
 
@@ -217,6 +221,14 @@ def _count(value: Any) -> int | None:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise ValueError(f"{value!r} is no count")
     return value
+
+
+def _resource(encoded: Any) -> tuple[str, int] | None:
+    """Return the name of a resource and the whole of it, or None."""
+    if encoded is None:
+        return None
+    name, whole = encoded
+    return printable_text(name), _count(whole) or 0
 
 
 def state_of(encoded: Any) -> str:

@@ -14,11 +14,12 @@ from optuna.pruners import BasePruner
 from sklearn.base import clone
 
 from optuna_search import _parameters, _prune, _resource, _samplers
+from optuna_search._chance import chance
 from optuna_search._compat import check_scoring
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import in_use
 from optuna_search._fork import Parent
-from optuna_search._measure import chance, metric_of
+from optuna_search._measure import metric_of
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import WHAT_A_SPACE_IS, AnySpace, FunctionSpace, Space, parse, tell_apart
 from optuna_search._workers import Limits
@@ -151,7 +152,7 @@ def _space_complaints(
         endless = space.size is None and (isinstance(space, Space) or search.sampler == "grid")
         if endless and search.sampler in ("grid", "brute-force"):
             yield f"sampler={search.sampler!r} needs a space with an end: choices, whole numbers, ranges with a step."
-    yield from _resource.space_complaints(search, {name for params in examples for name in params}, wrong)
+    yield from _resource.space_complaints(search, space, {name for params in examples for name in params}, wrong)
     if "estimator" in wrong:
         return
     for params in examples:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 from collections.abc import Iterator, Set
 from numbers import Integral
 from typing import Any
@@ -11,8 +13,10 @@ import numpy as np
 from optuna.pruners import NopPruner
 from sklearn.base import clone, is_classifier
 
+from optuna_search._dimensions import Choices
 from optuna_search._measure import Folds, indices
 from optuna_search._record import N_SAMPLES, PARTIAL_FIT
+from optuna_search._space import AnySpace, Space
 from optuna_search._training import Resource
 from optuna_search.exceptions import InvalidRequestError
 
@@ -35,7 +39,7 @@ def complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
     name, least, most = search.resource, search.min_resources, search.max_resources
     whole: Any = int(most) if isinstance(most, Integral) else None
     if name is not None and not wrong & {"resource", "estimator"}:
-        if (complaint := _complaint(search)) is not None:
+        if (complaint := _complaint(name, search.estimator, search)) is not None:
             yield complaint
         else:
             whole = _given_whole(search)
@@ -45,23 +49,43 @@ def complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
         yield f"min_resources={least!r} is more than {asked}."
 
 
-def space_complaints(search: Any, names: Set[str], wrong: Set[str]) -> Iterator[str]:
-    """Yield that candidates, which set the parameters of these names, say themselves how much they get."""
+def space_complaints(search: Any, space: AnySpace, names: Set[str], wrong: Set[str]) -> Iterator[str]:
+    """Yield which candidates cannot get more and more of a resource.
+
+    Parameters
+    ----------
+    names : set of str
+        The parameters that candidates set.
+    """
     name = search.resource
-    if not wrong & {"resource", "estimator"} and name in names and _complaint(search) is None:
+    if name is None or wrong & {"resource", "estimator"} or _complaint(name, search.estimator, search) is not None:
+        return
+    if name in names:
         yield f"resource={name!r} is in the space as well; leave it out there: max_resources says how much there is."
+    for choice, estimator in _variants(search.estimator, space):
+        if (complaint := _complaint(name, estimator, search)) is not None:
+            yield f"with {choice}: {complaint}"
 
 
-def _complaint(search: Any) -> str | None:
+def _variants(estimator: Any, space: AnySpace) -> Iterator[tuple[str, Any]]:
+    """Yield the estimator with each of the estimators that the space may put into it."""
+    for branch in space.branches if isinstance(space, Space) else ():
+        for name, dim in branch.dimensions.items():
+            for value in dim.values if isinstance(dim, Choices) else ():
+                if hasattr(value, "get_params") and not isinstance(value, type):
+                    with contextlib.suppress(Exception):  # one that does not fit is complained of elsewhere
+                        yield f"{name}={value!r}", clone(estimator).set_params(**{name: clone(value)})
+
+
+def _complaint(name: str, estimator: Any, search: Any) -> str | None:
     """Return why a resource cannot be one, or None."""
-    name = search.resource
     if name == N_SAMPLES:
         return None
     from optuna_search import _continued, _early  # which only a search with a resource needs
 
-    if (complaint := _continued.complaint(search.estimator, name)) is not None:
+    if (complaint := _continued.complaint(estimator, name)) is not None:
         return complaint
-    if _early.stops_early(search.estimator):
+    if _early.stops_early(estimator):
         return f"resource={name!r} and EarlyStopping both say how long a booster is trained; leave one of them out."
     if _given_whole(search) is None:
         return f"resource={name!r} has no number in the estimator; say what the whole is: max_resources=100."
@@ -76,7 +100,7 @@ def whole_estimator(search: Any) -> Any:
     return estimator.set_params(**{search.resource: int(whole)})
 
 
-def training_of(search: Any) -> str | None:
+def training_of(search: Any, space: AnySpace) -> str | None:
     """Return in words how the training of a trial differs from one `fit` on all samples; None if it does not."""
     if search.resource == PARTIAL_FIT:
         return f"{_given_whole(search)} passes of partial_fit"
@@ -85,12 +109,19 @@ def training_of(search: Any) -> str | None:
         return None
     if search.resource == N_SAMPLES:
         return f"up to {whole} samples"
-    from optuna_search._continued import goes_on_exactly
-
     amounts = rungs(search, whole, 1)
-    if isinstance(search.pruner, NopPruner) or len(amounts) == 1 or goes_on_exactly(search.estimator, search.resource):
+    if isinstance(search.pruner, NopPruner) or len(amounts) == 1 or _goes_on_exactly(search, space):
         return None
     return f"{search.resource} in steps to {', '.join(map(str, amounts))}"
+
+
+def _goes_on_exactly(search: Any, space: AnySpace) -> bool:
+    """Whether every candidate ends where one fit would; of a function nobody knows what it puts into a Pipeline."""
+    from optuna_search._continued import goes_on_exactly
+
+    known = isinstance(space, Space) or not hasattr(search.estimator, "steps")
+    estimators = [search.estimator, *(estimator for _, estimator in _variants(search.estimator, space))]
+    return known and all(goes_on_exactly(estimator, search.resource) for estimator in estimators)
 
 
 def _given_whole(search: Any) -> int | None:
@@ -126,9 +157,18 @@ def resource_of(search: Any, y: Any, splits: Folds) -> Resource | None:
         if isinstance(asked, Integral) and int(asked) > most:
             raise InvalidRequestError(f"{name}={asked!r} is more than the {most} samples that a fold trains on.")
     classes = np.asarray(y) if y is not None and is_classifier(search.estimator) and np.ndim(y) == 1 else None
-    smallest = 2 * len(splits) * (1 if classes is None else np.unique(classes).size)
+    n_classes = 1 if classes is None else np.unique(classes).size
+    smallest = max(2 * len(splits) * n_classes, _rows_to_stop_early(search.estimator, n_classes))
     orders = tuple(_order(part, None if classes is None else classes[part]) for part in parts)
     return Resource(N_SAMPLES, rungs(search, whole, min(smallest, whole)), orders)
+
+
+def _rows_to_stop_early(estimator: Any, n_classes: int) -> int:
+    """Return how many rows a model needs that takes a validation part with every class out of them."""
+    from optuna_search import _early
+
+    fraction = _early.validation_fraction_of(estimator)
+    return 1 if fraction is None else math.ceil(n_classes / fraction)
 
 
 def rungs(search: Any, whole: int, smallest: int) -> tuple[int, ...]:

@@ -73,7 +73,7 @@ def judge(record: Record, metric: str, error_score: float) -> Verdict:
 
 
 def curve(
-    record: Record, metric: str, error_score: float, whole: int | None = None, *, each_fold: bool = False
+    record: Record, metric: str, error_score: float, resource: tuple[str, int] | None = None, *, each_fold: bool = False
 ) -> list[tuple[int, float]]:
     """Return what a trial came to step by step, for those who decide whether it goes on.
 
@@ -85,8 +85,8 @@ def curve(
         The metric that is pursued.
     error_score : float
         What stands for the score of a fit that failed.
-    whole : int or None
-        The whole of the resource, where steps are amounts of one; else they are folds.
+    resource : tuple of (str, int) or None
+        Its name and the whole of it, where steps are amounts of one; else they are folds.
     each_fold : bool
         Whether the score after a fold is that of the fold; else it is the mean up to there.
 
@@ -103,8 +103,10 @@ def curve(
     """
     scores = [fold.test.get(metric, error_score) for fold in record.run]
     # A study that is continued in another way has trials whose steps were of the other kind: of these the end counts.
-    if whole is not None:
-        return list(record.rungs) or [(whole, float(np.mean(scores)))] * record.is_whole
+    if resource is not None and record.rungs and record.resource == resource:
+        return list(record.rungs)
+    if resource is not None:
+        return [(resource[1], float(np.mean(scores)))] * record.is_whole
     if record.rungs and record.pruned:
         return []
     if each_fold:
@@ -140,10 +142,13 @@ def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_tr
     records = [row.record for row in rows]
     metrics, multimetric = metrics_of(records), is_multimetric(records)
     pruned = np.array([row.record.pruned for row in rows])
+    # scikit-learn warns of scores that are not there. Those of pruned trials are meant to be missing: where no others
+    # are, it does not hear of them.
+    has_failed = any(_has_no_score(record, metrics, error_score) for record in records if not record.pruned)
+    blank = math.nan if has_failed else 0.0
     out = [
-        # scikit-learn warns of scores that are not there, but these are meant to be missing.
         _as_scikit_learn(
-            fold, metrics, multimetric, 0.0 if record.pruned else math.nan, error_score, return_train_score
+            fold, metrics, multimetric, blank if record.pruned else math.nan, error_score, return_train_score
         )
         for record in records
         for fold in record.folds
@@ -162,7 +167,8 @@ def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_tr
     if any(row.origin for row in rows):
         results["trial_origin"] = np.array([row.origin for row in rows], dtype=object)
     if any(record.rungs for record in records):
-        results["n_resources"] = np.array([_resources(record) for record in records], dtype=np.int64)
+        whole = max(record.resource[1] for record in records if record.rungs and record.resource)
+        results["n_resources"] = np.array([_resources(record, whole) for record in records], dtype=np.int64)
     if any(fold.best_iteration is not None for record in records for fold in record.run):
         results |= _best_iterations(records, n_splits)
     return results
@@ -192,6 +198,12 @@ def _as_scikit_learn(
     return result
 
 
+def _has_no_score(record: Record, metrics: Sequence[str], error_score: float) -> bool:
+    """Whether some fold of a trial has none."""
+    scores = [fold.test.get(name, error_score) if fold else math.nan for fold in record.folds for name in metrics]
+    return not all(map(math.isfinite, scores))
+
+
 def _blank(results: dict[str, Any], records: Sequence[Record]) -> None:
     """Take out of the rows of pruned trials what they do not have: folds that were not run, and every mean."""
     pruned = [place for place, record in enumerate(records) if record.pruned]
@@ -211,9 +223,9 @@ def _rank(results: dict[str, Any], metric: str, pruned: np.ndarray) -> None:
         ranks[~sound] = sound.sum() + 1
 
 
-def _resources(record: Record) -> int:
-    """Return how much of the resource the scores of a trial are of; 0 for one without any."""
-    return record.rungs[-1][0] if record.rungs else 0
+def _resources(record: Record, whole: int) -> int:
+    """Return how much of the resource the scores of a trial are of; 0 for one that was pruned over folds."""
+    return record.rungs[-1][0] if record.rungs else whole * record.is_whole
 
 
 def best_iteration(record: Record) -> int | None:
@@ -235,10 +247,18 @@ def _best_iterations(records: Sequence[Record], n_splits: int) -> dict[str, np.n
 def why_nothing_wins(results: Mapping[str, Any], metric: str, refit: Any, best: int) -> str | None:
     """Return what is wrong with the row that is the best; None if it may win."""
     states, means = results["trial_state"], results[f"mean_test_{metric}"]
+    n_pruned = int(np.sum(states == "PRUNED"))
+    if n_pruned and "COMPLETE" not in states:
+        others = "" if n_pruned == len(states) else ", and the others failed"
+        return (
+            f"Not one of {len(states)} trials was completed: pruner has ended {n_pruned} of them{others}. Give one "
+            "that is milder."
+        )
     if states[best] == "PRUNED":
-        if "COMPLETE" in states:
-            return f"refit={refit!r} chose row {best} of cv_results_, which was pruned; only complete trials may win."
-        return f"Not one of {len(states)} trials was completed: pruner has ended each of them. Give one that is milder."
+        return (
+            f"refit={refit!r} chose row {best} of cv_results_, which was pruned and has no mean; only complete trials "
+            "may win (numpy.nanargmax leaves the others out)."
+        )
     # Plus infinity is a fault; where every score is NaN the first row is taken, as in GridSearchCV.
     if np.isposinf(means).any() and not np.any(~np.isnan(means) & ~np.isposinf(means)):
         return f"Not one of {len(means)} trials has a score that can win: every mean of {metric!r} is NaN or infinite."

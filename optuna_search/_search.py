@@ -416,7 +416,7 @@ class OptunaSearchCV(BaseSearchCV):
         found = fingerprint(
             X=evaluation.X, y=evaluation.y, metadata=described, splits=evaluation.splits, scoring=self.scoring,
             error_score=self.error_score, objective=_measure.objective_of(self) or "the first metric",
-            estimator=evaluation.estimator, space=space, training=training_of(self),
+            estimator=evaluation.estimator, space=space, training=training_of(self, space),
         )  # fmt: skip
         name = self.study_name or unique_name(short_name(self.estimator))
         name = name.replace("{data}", data_digest(found))
@@ -449,17 +449,17 @@ class OptunaSearchCV(BaseSearchCV):
         first = [*_request.initial_points(self, space), *of_fork]
         n_in_all = None if budget.n_trials is None else budget.n_trials + len(carried)
         proposals = _request.proposals_of(self, space, n_in_all, len(trials), first)
-        n_fits = None if budget.n_trials is None else budget.n_trials * evaluation.n_splits
+        pruner = _request.pruner_of(self, space, evaluation)
+        steps = steps_of(evaluation.n_splits, pruner, evaluation.amounts)
+        n_fits = None if budget.n_trials is None else budget.n_trials * sum(len(step.folds) for step in steps)
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
         progress = self._progress(budget.n_trials)
         watch = watching(progress, _request.callbacks_of(self), store.study)
         metric_of = functools.partial(_measure.metric_of, self)
-        pruner = _request.pruner_of(self, space, evaluation)
-        steps = steps_of(evaluation.n_splits, pruner, evaluation.amounts)
         engine = Engine(
-            store, space, proposals, Pruning(pruner), steps, evaluation.n_splits, budget, metric_of, self._error_score,
-            lambda task_id: fold_context(search_context, task_id), watch, progress.update,
+            store, space, proposals, Pruning(pruner), steps, evaluation.kind_of_resource, evaluation.n_splits, budget,
+            metric_of, self._error_score, lambda task_id: fold_context(search_context, task_id), watch, progress.update,
             functools.partial(prefix_of, evaluation.estimator),
         )  # fmt: skip
         engine.hear()
@@ -549,6 +549,8 @@ class OptunaSearchCV(BaseSearchCV):
         """Fit the best candidate on all data."""
         # The parameters are cloned as well: they may be estimators.
         best = clone(evaluation.estimator).set_params(**clone(self.best_params_, safe=False))
+        if evaluation.resource is not None:
+            best = evaluation.resource.whole_of(best)
         if (n_iterations := best_iteration(record)) is not None:
             from optuna_search._early import fixed
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
 import numpy as np
+
+from optuna_search._record import N_SAMPLES, PARTIAL_FIT
+from optuna_search.exceptions import SpaceError
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,26 @@ class Resource:
     def whole(self) -> int:
         """The whole of it."""
         return self.amounts[-1]
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Refuse a candidate that says itself how much it gets.
+
+        Raises
+        ------
+        SpaceError
+            With the name of the resource.
+        """
+        if self.name in params:
+            raise SpaceError(
+                f"resource={self.name!r} is set by param_distributions as well; leave it out there: max_resources says "
+                "how much there is."
+            )
+
+    def whole_of(self, estimator: Any) -> Any:
+        """Return an estimator with the whole of the resource, whatever a step that was put into it has."""
+        if self.name in (N_SAMPLES, PARTIAL_FIT):
+            return estimator
+        return estimator.set_params(**{self.name: self.whole})
 
     def part(self, training: Any, split: int, amount: int) -> Any:
         """Return those samples of the training part of a fold that an amount stands for, in their old order."""

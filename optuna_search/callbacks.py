@@ -113,7 +113,10 @@ class Progress:
     def _line(self, number: int, verdict: Verdict, record: Record) -> str:
         outcome = f"failed: {verdict.failure}" if verdict.value is None else f"score {verdict.value:.6g}"
         if verdict.pruned:
-            how_far = f"{record.rungs[-1][0]} of {record.whole}" if record.rungs else f"{len(record.run)} folds"
+            n_folds = len(record.run)
+            how_far = f"{n_folds} fold{'s' * (n_folds != 1)}"
+            if record.rungs and record.resource:
+                how_far = f"{record.rungs[-1][0]} of {record.resource[1]} {record.resource[0]}"
             outcome = f"pruned after {how_far}, {outcome}"
         written = {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in record.params.items()}
         tried = " with " + ", ".join(f"{name}={value}" for name, value in written.items()) if written else ""

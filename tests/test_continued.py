@@ -362,3 +362,16 @@ def test_what_an_estimator_has_by_itself():
     pipeline = deep(ensemble.RandomForestClassifier(n_estimators=np.int64(7)))
     resources = [*(f"inner__model__{name}" for name in ("n_estimators", "max_depth", "bootstrap")), "partial_fit"]
     assert [whole(pipeline, resource) for resource in resources] == [7, None, None, None]
+
+
+def test_lightgbm_that_begins_with_a_score_begins_anew():
+    lightgbm = pytest.importorskip("lightgbm")
+    make = lambda: lightgbm.LGBMRegressor(min_child_samples=5, n_jobs=1, verbose=-1)  # noqa: E731
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 3))
+    y, score = X[:, 0] + rng.normal(size=80), np.full(80, 5.0)
+    state = None
+    for amount in (3, 9):
+        model, state = trained(make(), X, y, {"init_score": score}, resource="n_estimators", amount=amount, state=state)
+    whole = make().set_params(n_estimators=9).fit(X, y, init_score=score)
+    assert np.array_equal(model.predict(X), whole.predict(X))

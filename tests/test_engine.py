@@ -103,6 +103,7 @@ class Search:
             Enumeration(space, lambda: range(len(cells))),
             Pruning(pruner),
             steps_of(n_splits, pruner, amounts),
+            None,
             n_splits,
             Budget(**budget),
             lambda fold: "score",
@@ -543,6 +544,18 @@ def test_first_steps_that_are_cached_are_fitted_once_by_however_many_workers(tmp
         found = OptunaSearchCV(model, space, cv=2, n_jobs=4, refit=False, pruner=pruner).fit(X, Y)
     assert found.n_trials_ == 10
     assert len(SlowScaler.fits) == 2 * 2
+
+
+def test_few_trials_begin_while_first_steps_are_fitted_that_they_need(tmp_path):
+    model = Pipeline([("scale", SlowScaler()), ("clf", KnownScore())], memory=joblib.Memory(tmp_path, verbose=0))
+    begun = []
+    search = OptunaSearchCV(
+        model, {"clf__x": FloatDistribution(0, 6)}, cv=2, n_jobs=2, n_trials=20, refit=False, pruner="median",
+        callbacks=lambda study, trial: begun.append(len(study.trials)),
+    )  # fmt: skip
+    with joblib.parallel_config("threading"):
+        search.fit(X, Y)
+    assert len(begun) == 20 and begun[0] <= 6
 
 
 def test_without_a_cache_no_fold_waits_for_another():

@@ -18,7 +18,7 @@ FLOORS = [
     ["_database", "_sqlite", "_journal", "_continued"],
     ["_space", "_storage", "_training", "_results"],
     ["_evaluate", "_header", "_kept", "_salvage", "_serving", "_spill", "_trouble", "_upgrading"],
-    ["_isolation", "_sharing"],
+    ["_chance", "_isolation", "_sharing"],
     ["_guard"],
     ["_store", "_propose", "_workers", "_transfer", "_prune", "callbacks"],
     ["_flight", "_lease", "_opening", "_rescue"],

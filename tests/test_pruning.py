@@ -129,12 +129,20 @@ def test_a_failed_fold_with_a_score_of_its_own_goes_on():
 
 @pytest.mark.parametrize("refit", [True, False])
 def test_a_search_in_which_everything_was_pruned_has_no_result(refit):
-    with pytest.raises(NoResultError, match=r"^Not one of 6 trials was completed: pruner has ended each of them\."):
+    with pytest.raises(NoResultError, match=r"^Not one of 6 trials was completed: pruner has ended 6 of them\. "):
         search(pruner=PrunesBelow(100.0), refit=refit).fit(X, Y)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_what_failed_does_not_win_where_everything_else_was_pruned():
+    made = search({"x": [1.0, 2.0, 3.0]}, FailsOn(bad=(1.0,)), pruner=PrunesBelow(100.0))
+    with pytest.raises(NoResultError, match=r"of 3 trials was completed: pruner has ended 2 of them, and the others"):
+        made.fit(X, Y)
+
+
 def test_a_refit_function_may_not_choose_a_pruned_row():
-    with pytest.raises(NoResultError, match=r"chose row 2 of cv_results_, which was pruned; only complete trials may"):
+    with pytest.raises(NoResultError, match=r"chose row 2 of cv_results_, which was pruned and has no mean; only"):
         search(pruner=PrunesBelow(8.0), refit=lambda results: 2).fit(X, Y)
 
 
@@ -258,6 +266,17 @@ def test_a_fork_takes_pruned_trials_along():
     states = dict(zip([p["x"] for p in after.cv_results_["params"]], after.cv_results_["trial_state"], strict=True))
     assert states == {5.0: "PRUNED", 3.0: "COMPLETE", 1.0: "COMPLETE"}
     assert after.n_trials_ == 1
+
+
+def test_a_race_is_the_same_race_when_its_history_is_cut(monkeypatch):
+    how = {"n_trials": 60, "sampler": "random", "cv": 3, "pruner": "racing"}
+    monkeypatch.setattr("optuna_search.pruners.MAX_PEERS", 6)
+    monkeypatch.setattr("optuna_search._prune.MAX_PEERS", 6)
+    whole = search(SVCS, SVC(), **how).fit(*CANCER).cv_results_
+    monkeypatch.setattr("optuna_search._prune.MAX_HISTORY", 20)
+    cut = search(SVCS, SVC(), **how).fit(*CANCER).cv_results_
+    assert cut["trial_state"].tolist() == whole["trial_state"].tolist()
+    assert set(cut["trial_state"]) == {"COMPLETE", "PRUNED"}
 
 
 # --- what the sampler is told -----------------------------------------------------------------------------------------

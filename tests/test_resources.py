@@ -13,7 +13,12 @@ from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
-from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -23,10 +28,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from optuna_search import OptunaSearchCV
+from optuna_search import EarlyStopping, OptunaSearchCV
 from optuna_search._request import check
 from optuna_search._resource import resource_of, rungs
-from optuna_search.exceptions import InvalidRequestError, StudyMismatchError
+from optuna_search.exceptions import InvalidRequestError, SpaceError, StudyMismatchError
 
 X, Y = load_iris(return_X_y=True)
 CV = StratifiedKFold(3, shuffle=True, random_state=0)
@@ -300,8 +305,16 @@ def test_a_study_of_passes_is_another_one_than_one_of_fits():
 def test_a_part_of_the_resource_is_that_part_of_a_fit():
     space = {"C": FloatDistribution(1e-3, 1e3, log=True)}
     found = search(SVC(), space, resource="n_samples", n_fits=30, sampler="random").fit(X, Y)
-    spent = 3 * found.cv_results_["n_resources"].sum() / 100
-    assert 30 <= spent < 33 and found.n_trials_ > 10
+    amounts = found.cv_results_["n_resources"]
+    spent = 3 * (amounts + 33 * (amounts == 100)).sum() / 100  # each rung is a fit of its own
+    assert 30 <= spent < 34 and set(amounts) == {33, 100}
+
+
+def test_training_that_goes_on_counts_once():
+    space = {"max_features": FloatDistribution(0.1, 1.0)}
+    forest = RandomForestClassifier(9, random_state=0)
+    found = search(forest, space, resource="n_estimators", n_fits=20, sampler="random").fit(X, Y)
+    assert 20 <= 3 * found.cv_results_["n_resources"].sum() / 9 < 23
 
 
 def test_it_is_continued_and_read_back(storage):
@@ -363,6 +376,68 @@ def test_a_rung_that_is_sent_again_goes_on_from_the_same_state(tmp_path):
         assert state == "FAIL" or set(scores) == {float(amount)}
 
 
+# --- what candidates put into a Pipeline ------------------------------------------------------------------------------
+
+FOREST = Pipeline([("clf", RandomForestClassifier(9, random_state=0))])
+
+
+def test_the_winner_gets_the_whole_whatever_a_step_that_it_brings_has():
+    space = {"clf": [ExtraTreesClassifier(n_estimators=5, random_state=0)], "clf__max_depth": [1, 3]}
+    found = search(FOREST, space, resource="clf__n_estimators", max_resources=12).fit(X, Y)
+    assert found.cv_results_["n_resources"].max() == len(found.best_estimator_["clf"].estimators_) == 12
+
+
+def test_a_step_that_does_not_have_the_resource_is_told_of_before_the_first_fit():
+    with pytest.raises(
+        InvalidRequestError, match=r"with clf=KNeighborsClassifier\(\): resource='clf__n_estimators' is"
+    ):
+        search(FOREST, {"clf": [FOREST["clf"], KNeighborsClassifier()]}, resource="clf__n_estimators").fit(X, Y)
+
+
+def test_a_function_that_sets_the_resource_is_refused():
+    def space(trial):
+        return {"max_depth": 2} if trial.suggest_int("i", 0, 9) != 5 else {"n_estimators": 3}
+
+    with pytest.raises(SpaceError, match="resource='n_estimators' is set by param_distributions as well"):
+        search(RandomForestClassifier(), space, resource="n_estimators", n_trials=40, sampler="random").fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_step_that_ends_elsewhere_than_one_fit_makes_another_study():
+    boosting = HistGradientBoostingClassifier(max_iter=9, random_state=0)
+    model = Pipeline([("clf", boosting)])
+    where = {"storage": InMemoryStorage(), "study_name": "s", "resource": "clf__max_iter"}
+    space = {"clf": [boosting, SGDClassifier(max_iter=9, random_state=0)]}
+    search(model, space, **where).fit(X, Y)
+    with pytest.raises(StudyMismatchError, match=r"the study has clf__max_iter in steps to 1, 3, 9, given is nothing"):
+        search(model, space, **where, pruner=NopPruner()).fit(X, Y)
+
+
+def test_early_stopping_has_rows_enough_at_the_first_rung():
+    model = EarlyStopping(HistGradientBoostingClassifier(max_iter=20, random_state=0), rounds=3)
+    found = search(model, {"estimator__learning_rate": [0.01, 0.1, 1.0]}, resource="n_samples", **HALVING).fit(X, Y)
+    assert set(found.cv_results_["trial_state"]) <= {"COMPLETE", "PRUNED"}
+
+
+def test_a_study_that_goes_on_with_another_resource_does_not_mix_amounts():
+    forest = RandomForestClassifier(9, random_state=0)
+    where = {"storage": InMemoryStorage(), "study_name": "forest", "sampler": "grid", **HALVING}
+    search(forest, FORESTS, n_trials=3, resource="n_estimators", **where).fit(X, Y)
+    found = search(forest, FORESTS, n_trials=6, resource="n_samples", **where).fit(X, Y)
+    amounts = dict(zip(found.cv_results_["trial_number"], found.cv_results_["n_resources"], strict=True))
+    assert max(amounts[number] for number in range(3)) == 9 and {amounts[number] for number in (3, 4, 5)} <= {33, 100}
+    assert found.cv_results_["trial_state"][found.best_index_] == "COMPLETE"
+
+
+@pytest.mark.filterwarnings("ignore:The estimator RandomForestClassifier does not support callbacks")
+@pytest.mark.skipif(not hasattr(OptunaSearchCV, "set_callbacks"), reason="scikit-learn 1.9 brought callbacks")
+def test_callbacks_of_scikit_learn_hear_of_every_rung(capsys):
+    from sklearn.callback import ProgressBar
+
+    made = search(RandomForestClassifier(9, random_state=0), FORESTS, resource="n_estimators", **HALVING)
+    assert made.set_callbacks(ProgressBar()).fit(X, Y).n_trials_ == 6
+
+
 # --- what cannot be ---------------------------------------------------------------------------------------------------
 
 
@@ -388,6 +463,8 @@ def test_a_rung_that_is_sent_again_goes_on_from_the_same_state(tmp_path):
             {"resource": "n_estimators", "min_resources": 101},
             "min_resources=101 is more than the n_estimators of the estimator, 100.",
         ),
+        (SVC(), {"resource": "max_iter"}, "resource='max_iter' has no number in the estimator; say what the whole is"),
+        (LogisticRegression(), {"resource": "verbose"}, "resource='verbose' has no number in the estimator; say what"),
         (
             RandomForestClassifier(),
             {"resource": "max_depth"},
