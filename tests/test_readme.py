@@ -18,6 +18,7 @@ from optuna_search._arguments import COMMANDS, VARIABLE
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+GUIDES = ("studies.md", "fewer_fits.md")
 GUIDE = (ROOT / "docs" / "studies.md").read_text()
 
 
@@ -45,17 +46,19 @@ def test_the_first_example_of_the_readme_has_twelve_lines() -> None:
     assert len([line for line in BLOCKS[0].splitlines() if line.strip()]) <= 12
 
 
-def test_the_guide_runs_from_its_beginning_to_its_end_and_prints_what_it_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_runs_from_its_beginning_to_its_end_and_prints_what_it_says(
+    guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])  # for the workers of `run`
     monkeypatch.delenv(VARIABLE, raising=False)
     names: dict[str, Any] = {"__name__": "guide"}
-    parts = re.findall(r"```(python|console)\n(.*?)```(?:\n```text\n(.*?)```)?", GUIDE, re.DOTALL)
+    text = (ROOT / "docs" / guide).read_text()
+    parts = re.findall(r"```(python|console)\n(.*?)```(?:\n```text\n(.*?)```)?", text, re.DOTALL)
     for kind, code, printed in parts:
         if kind == "python":
-            exec(compile(code, "docs/studies.md", "exec"), names)
+            exec(compile(code, f"docs/{guide}", "exec"), names)
             assert_printed(code, printed, capsys.readouterr().out)
             continue
         for command, _, expected in (step.partition("\n") for step in re.split(r"^\$ ", code, flags=re.M)[1:]):
