@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 # two tests run side by side, and each would take every processor
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 # tests run side by side, and each would take every processor
 unset PYTHONPATH VIRTUAL_ENV # either could put another optuna_search before the installed one
 export TMPDIR="$work/tmp"    # what a test leaves behind goes with the rest
 mkdir "$TMPDIR"
@@ -58,7 +58,7 @@ assert optuna_search.__file__.startswith(sys.prefix), f"{optuna_search.__file__}
 # run_tests NAME [options for pytest]
 run_tests() (
     cd "$work/checkout" &&
-        "$work/$1/bin/pytest" -c pyproject.toml --rootdir . -n 2 --durations 10 "${@:2}" \
+        "$work/$1/bin/pytest" -c pyproject.toml --rootdir . -n 3 --durations 10 "${@:2}" \
             tests --pyargs optuna_search
 )
 
