@@ -46,6 +46,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 
+from optuna_search._boosters import TREES, last_step, packages_of
 from optuna_search._hints import did_you_mean
 from optuna_search._record import PARTIAL_FIT
 from optuna_search._tables import shortened
@@ -143,7 +144,7 @@ def trained(
     if state is not None and (state.stopped or amount == state.amount):
         return _shown(state, name, amount), state
 
-    model = _last(estimator)
+    model = last_step(estimator)
     prepared, given = _prepared(estimator, X, y, fit_params, state)
     way = _way(model, name, given.params)
     with _unsaid(ConvergenceWarning) if quiet else contextlib.nullcontext():
@@ -167,7 +168,7 @@ def goes_on_exactly(estimator: Any, resource: str) -> bool:
     name = _own_name(estimator, resource)
     if name is None or name == PARTIAL_FIT:
         return True
-    model = _last(estimator)
+    model = last_step(estimator)
     way = _way(model, name, {})
     return way in (_from_scratch, _on_a_snapshot) or (way is _warmly and _counts_all(model, name))
 
@@ -177,7 +178,7 @@ def goes_on_exactly(estimator: Any, resource: str) -> bool:
 
 def complaint(estimator: Any, resource: str) -> str | None:
     """Say why a resource cannot be used with an estimator; None if it can."""
-    last = _last(estimator)
+    last = last_step(estimator)
     if resource == PARTIAL_FIT:
         fits = hasattr(last, PARTIAL_FIT)
         wrong = None if fits else f"needs an estimator with a method partial_fit, and {type(last).__name__} has none"
@@ -287,17 +288,10 @@ def _prepared(estimator: Any, X: Any, y: Any, fit_params: Mapping[str, Any], sta
         return estimator, Given(X, y, fit_params)
     if state is not None and state.given is not None:
         return state.estimator, state.given
-    held = _Held(_last(estimator))
+    held = _Held(last_step(estimator))
     pipeline = _with_last(estimator, held)
     pipeline.fit(X, y, **fit_params)
     return pipeline, held.given_
-
-
-def _last(estimator: Any) -> Any:
-    """Return the last step of a Pipeline, also of one inside of another; any other estimator itself."""
-    while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    return estimator
 
 
 def _with_last(estimator: Any, model: Any) -> Any:
@@ -324,7 +318,7 @@ def _shown(state: State, name: str, amount: int) -> Any:
     """Return the estimator of a state, with an amount that it did not need all of as its parameter."""
     if amount == state.amount:
         return state.estimator
-    return _with_last(state.estimator, copy.copy(_last(state.estimator)).set_params(**{name: amount}))
+    return _with_last(state.estimator, copy.copy(last_step(state.estimator)).set_params(**{name: amount}))
 
 
 # --- the ways ---------------------------------------------------------------------------------------------------------
@@ -348,7 +342,7 @@ def _from_scratch(model: Any, given: Given, name: str, amount: int, before: Stat
 def _passes(model: Any, given: Given, name: str, amount: int, before: State | None) -> _Trained:
     params = dict(given.params)
     if before is not None:
-        model = copy.deepcopy(_last(before.estimator))  # which `partial_fit` changes
+        model = copy.deepcopy(last_step(before.estimator))  # which `partial_fit` changes
     elif "classes" in inspect.signature(model.partial_fit).parameters:
         params.setdefault("classes", _classes(given.y))
     for _ in range(amount - (before.amount if before is not None else 0)):
@@ -361,7 +355,7 @@ def _warmly(model: Any, given: Given, name: str, amount: int, before: State | No
     warm_start, trains = model.get_params(deep=False)["warm_start"], amount
     if before is not None:
         # A fit with warm_start changes lists and random states in place. A copy takes a hundredth of the time of a fit.
-        model = copy.deepcopy(_last(before.estimator)).set_params(warm_start=True)
+        model = copy.deepcopy(last_step(before.estimator)).set_params(warm_start=True)
         trains = amount if _counts_all(model, name) else amount - before.amount
     with _unsaid(UserWarning, "class_weight presets"):  # forests fear that the data are others than before
         _fit(model.set_params(**{name: trains}), given)
@@ -375,7 +369,7 @@ def _on_a_model(argument: str) -> _Way:
     def way(model: Any, given: Given, name: str, amount: int, before: State | None) -> _Trained:
         if before is None:
             return _Trained(_fit(model.set_params(**{name: amount}), given))
-        _fit(model.set_params(**{name: amount - before.amount}), given, **{argument: _last(before.estimator)})
+        _fit(model.set_params(**{name: amount - before.amount}), given, **{argument: last_step(before.estimator)})
         return _Trained(model.set_params(**{name: amount}))
 
     return way
@@ -443,17 +437,15 @@ class _Library:
     way: _Way
 
 
-_LIGHTGBM_NAMES = "num_iterations num_iteration n_iter num_tree num_trees num_round num_rounds nrounds num_boost_round"
 _LIBRARIES = {
-    "lightgbm": _Library(("n_estimators", *_LIGHTGBM_NAMES.split(), "max_iter"), 100, _on_a_model("init_model")),
-    "xgboost": _Library(("n_estimators",), 100, _on_a_model("xgb_model")),
-    "catboost": _Library(("iterations", "n_estimators", "num_boost_round", "num_trees"), 1000, _on_a_snapshot),
+    "lightgbm": _Library(TREES["lightgbm"], 100, _on_a_model("init_model")),
+    "xgboost": _Library(TREES["xgboost"], 100, _on_a_model("xgb_model")),
+    "catboost": _Library(TREES["catboost"], 1000, _on_a_snapshot),
 }
 
 
 def _library(model: Any) -> _Library | None:
-    packages = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
-    return next((library for package, library in _LIBRARIES.items() if package in packages), None)
+    return next((_LIBRARIES[package] for package in packages_of(model) if package in _LIBRARIES), None)
 
 
 def _kinds(model: Any) -> set[str]:

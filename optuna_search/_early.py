@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, check_random_state, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, get_routing_for_object, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
+from optuna_search._boosters import TREES, chain, last_step, packages_of
 from optuna_search._compat import Interval, check_method_params, constraint_complaint, num_samples
 from optuna_search.exceptions import InvalidRequestError
 
@@ -199,7 +199,7 @@ class EarlyStopping(MetaEstimatorMixin, BaseEstimator):
             If a parameter cannot be used, or no booster is found, or it cannot be stopped as it is set.
         """
         estimator = clone(self.estimator)
-        booster = _chain(estimator)[-1]
+        booster = last_step(estimator)
         kind = _checked(self, booster)
         booster.set_params(**_settings(self, booster, kind))
 
@@ -214,7 +214,7 @@ class EarlyStopping(MetaEstimatorMixin, BaseEstimator):
 
     def _fit_on_two_parts(self, estimator: Any, kind: _Kind, X: Any, y: Any, params: dict[str, Any]) -> None:
         check_consistent_length(X, y)
-        *pipelines, booster = _chain(estimator)
+        *pipelines, booster = chain(estimator)
         held_out = _validation_rows(y, self.validation_fraction, is_classifier(booster), self.random_state)
         fitting, validation = (_part(X, y, params, np.flatnonzero(which)) for which in (~held_out, held_out))
         stand_in = _StandIn(booster, kind, self.rounds, pipelines, fitting, validation)
@@ -360,16 +360,8 @@ def validation_fraction_of(estimator: Any) -> float | None:
 
 
 def _stopping_in(estimator: Any) -> EarlyStopping | None:
-    last = _chain(estimator)[-1]
+    last = last_step(estimator)
     return last if isinstance(last, EarlyStopping) else None
-
-
-def _chain(estimator: Any) -> list[Any]:
-    """Return the pipelines, from the outermost to the innermost, and what stands at the end of all."""
-    chain = [estimator]
-    while isinstance(chain[-1], Pipeline):
-        chain.append(chain[-1].steps[-1][1])
-    return chain
 
 
 # --- before a fit ---------------------------------------------------------------------------------------------------
@@ -379,8 +371,7 @@ def _kind_of(booster: Any) -> _Kind | None:
     """Return how a booster is stopped, by where its class or a parent of it was made: no booster is imported."""
     if not (hasattr(booster, "fit") and (is_classifier(booster) or is_regressor(booster))):
         return None
-    for cls in type(booster).__mro__:
-        package = cls.__module__.partition(".")[0]
+    for cls, package in zip(type(booster).__mro__, packages_of(booster), strict=True):
         if (kind := _KINDS.get(cls.__name__ if package == "sklearn" else package)) is not None:
             return kind
     return None
@@ -559,10 +550,7 @@ _GRADIENT = _Kind(
 #: By the package of their class; scikit-learn's by the name of their class.
 _KINDS = {
     "lightgbm": _Kind(
-        (
-            "n_estimators", "num_iterations", "num_iteration", "n_iter", "num_tree", "num_trees", "num_round",
-            "num_rounds", "nrounds", "num_boost_round", "max_iter",
-        ),
+        TREES["lightgbm"],
         lambda booster: booster.best_iteration_,
         _fit_lightgbm,
         own=("early_stopping", "early_stopping_round", "early_stopping_rounds", "n_iter_no_change"),
@@ -570,7 +558,7 @@ _KINDS = {
         quiet=((("verbose", "verbosity"), -1),),
     ),
     "xgboost": _Kind(
-        ("n_estimators",),
+        TREES["xgboost"],
         lambda booster: booster.best_iteration + 1,
         _fit_xgboost,
         stopping=lambda rounds, fraction: {"early_stopping_rounds": rounds},
@@ -578,7 +566,7 @@ _KINDS = {
         refused={"booster": ("dart", "gblinear")},
     ),
     "catboost": _Kind(
-        ("iterations", "n_estimators", "num_boost_round", "num_trees"),
+        TREES["catboost"],
         lambda booster: booster.tree_count_,
         _fit_catboost,
         own=("early_stopping_rounds", "eval_fraction", "od_pval", "od_type", "od_wait", "use_best_model"),

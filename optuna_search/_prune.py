@@ -118,6 +118,7 @@ class Pruning:
         self.sees_folds = sees_folds(pruner)
         self._pruner = pruner
         self._study = None if isinstance(pruner, NopPruner) else self._new_study()
+        #: Whether it keeps nothing of its own: the race looks at the best trials each time, and at nothing else.
         self._forgets = isinstance(pruner, RacingPruner)
         #: The trials in the air, and how many steps of each the pruner was shown.
         self._trials: dict[int, tuple[Trial, int]] = {}
@@ -137,13 +138,13 @@ class Pruning:
         with quiet_optuna():
             return self._show(self._study, number, steps)
 
-    def _show(self, study: optuna.Study, number: int, steps: Sequence[tuple[int, float]]) -> bool:
-        """Show the pruner the steps that it has not seen, one by one, for it may take note of each."""
+    def _show(self, study: optuna.Study, number: int, steps: Sequence[tuple[int, float]], *, asks: bool = True) -> bool:
+        """Show the pruner the steps that it has not seen, one by one, for it may take note of each when it is asked."""
         trial, n_shown = self._trials.get(number) or (study.ask(), 0)
         hopeless = False
         for step, score in steps[n_shown:]:
             trial.report(score, step)
-            hopeless = trial.should_prune()
+            hopeless = asks and trial.should_prune()
         self._trials[number] = trial, len(steps)
         return hopeless
 
@@ -155,7 +156,7 @@ class Pruning:
             return
         with quiet_optuna():
             if verdict.value is not None:  # what failed has nothing to show
-                self._show(self._study, number, steps)
+                self._show(self._study, number, steps, asks=not self._forgets)
             self._tell(self._study, number, verdict)
             if self._forgets:
                 self._forget(self._study)

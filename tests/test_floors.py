@@ -10,7 +10,7 @@ import optuna_search
 
 PACKAGE = Path(optuna_search.__file__).parent
 FLOORS = [
-    ["_compat", "_tables"],
+    ["_boosters", "_compat", "_tables"],
     ["exceptions"],
     ["_tokens", "_url", "_owner", "_signals", "_damage", "_references", "_roster", "_warned", "_callables", "_notes"],
     ["_hints", "_names", "_json", "_beyond", "pruners"],
