@@ -206,19 +206,22 @@ def decode(encoded: Any, what: str = "a trial") -> Record:
                 float(encoded["score_time"][i]),
                 failures.get(i),
                 bool(encoded.get("multimetric", False)),
-                _count(best_iterations[i]),
+                None if best_iterations[i] is None else _count(best_iterations[i]),
             )
             for i in range(n_folds)
         )
-        rungs = tuple((_count(amount) or 0, float(value)) for amount, value in encoded.get("rungs", ()))
-        return Record(params, folds, bool(encoded.get("pruned", False)), rungs, _resource(encoded.get("resource")))
+        rungs = tuple((_count(amount), float(value)) for amount, value in encoded.get("rungs", ()))
+        resource = _resource(encoded.get("resource"))
+        if rungs and resource is None:
+            raise ValueError("its rungs are of nothing")
+        return Record(params, folds, bool(encoded.get("pruned", False)), rungs, resource)
     except DAMAGE as error:
         raise damaged(f"The record of {what}", error) from error
 
 
-def _count(value: Any) -> int | None:
-    """Return a whole number from 1, or None."""
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+def _count(value: Any) -> int:
+    """Return a whole number from 1; ``ValueError`` if it is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{value!r} is no count")
     return value
 
@@ -228,7 +231,7 @@ def _resource(encoded: Any) -> tuple[str, int] | None:
     if encoded is None:
         return None
     name, whole = encoded
-    return printable_text(name), _count(whole) or 0
+    return printable_text(name), _count(whole)
 
 
 def state_of(encoded: Any) -> str:

@@ -89,8 +89,8 @@ class OptunaSearchCV(BaseSearchCV):
         which is enough for a sampler to learn from in a space of a few parameters.
     n_fits : int, default=None
         The same in fits of a fold; one with a part of a `resource` is that part of a fit. The trial in the air when
-        it is reached is finished. With neither `sampler` nor `pruner` the trials race for it: many candidates
-        are seen on a fold or two, few on all, and the sampler learns from each (``pruner="racing"``).
+        it is reached is finished. With neither `sampler` nor `pruner` the trials race for it, but for those of a
+        grid: many candidates are seen on a fold or two, few on all, and the sampler learns from each.
     timeout : float, default=None
         Seconds for the whole search. It stops between folds; the best so far is the result. A fold that is
         still at work has a tenth of that time left, 3 seconds at least, and is then given up; with ``n_jobs=1`` and

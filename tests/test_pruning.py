@@ -20,8 +20,9 @@ from sklearn.svm import SVC
 
 from optuna_search import OptunaSearchCV
 from optuna_search._prune import NAMES, Pruning, steps_of
+from optuna_search._record import Fold, Record, decode, encode
 from optuna_search._results import Verdict
-from optuna_search.exceptions import InvalidRequestError, NoResultError
+from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 from optuna_search.pruners import RacingPruner
 
 rng = np.random.default_rng(0)
@@ -388,3 +389,22 @@ def test_a_linear_model_that_was_pruned_is_not_fitted_again():
     with pytest.raises(NoResultError):
         search({"C": [0.1, 1.0]}, Counted(), **how | {"pruner": None}).fit(X, Y)
     assert len(fitted) == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"rungs": [[3, 0.5]]},
+        {"rungs": [[0, 0.5]], "resource": ["n_samples", 9]},
+        {"rungs": [[3, 0.5]], "resource": ["n_samples", 0]},
+        {"rungs": [[3, 0.5]], "resource": ["n_samples", None]},
+        {"rungs": 5, "resource": ["n_samples", 9]},
+        {"best_iteration": [True]},
+    ],
+    ids=str,
+)
+def test_a_record_of_a_part_of_nothing_is_damaged(changed):
+    encoded = encode(Record({}, (Fold({"score": 0.5}, {}, 0.1, 0.1),), pruned=True), 0.5)
+    assert decode(encoded).pruned
+    with pytest.raises(StorageError, match="cannot be read: it is damaged"):
+        decode(encoded | changed)
