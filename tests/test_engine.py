@@ -537,8 +537,9 @@ class SlowScaler(StandardScaler):
 
 @pytest.mark.parametrize("pruner", [None, "median"])
 def test_first_steps_that_are_cached_are_fitted_once_by_however_many_workers(tmp_path, pruner):
-    SlowScaler.fits.clear()
     model = Pipeline([("scale", SlowScaler()), ("clf", KnownScore())], memory=joblib.Memory(tmp_path, verbose=0))
+    model.fit(X, Y)  # joblib before 1.6 may read what it notes at its first call while another thread writes it
+    SlowScaler.fits.clear()
     space = {"clf__x": [1.0, 2.0, 3.0, 4.0, 5.0], "scale__with_mean": [True, False]}
     with joblib.parallel_config("threading"):
         found = OptunaSearchCV(model, space, cv=2, n_jobs=4, refit=False, pruner=pruner).fit(X, Y)
@@ -548,6 +549,7 @@ def test_first_steps_that_are_cached_are_fitted_once_by_however_many_workers(tmp
 
 def test_few_trials_begin_while_first_steps_are_fitted_that_they_need(tmp_path):
     model = Pipeline([("scale", SlowScaler()), ("clf", KnownScore())], memory=joblib.Memory(tmp_path, verbose=0))
+    model.fit(X, Y)
     begun = []
     search = OptunaSearchCV(
         model, {"clf__x": FloatDistribution(0, 6)}, cv=2, n_jobs=2, n_trials=20, refit=False, pruner="median",
