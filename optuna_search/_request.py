@@ -278,7 +278,10 @@ def order_of(search: Any, space: AnySpace) -> str | None:
         return None
     if search.sampler == "random" and countable:
         return "random"
-    whole = search.n_trials is None or search.n_trials >= (space.size or 0)
+    size = space.size or 0
+    whole = (search.n_trials is None or search.n_trials >= size) and (
+        search.n_fits is None or search.n_fits >= size * search.n_splits_
+    )
     return "grid" if search.sampler is None and whole else None
 
 

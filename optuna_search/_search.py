@@ -89,8 +89,8 @@ class OptunaSearchCV(BaseSearchCV):
         which is enough for a sampler to learn from in a space of a few parameters.
     n_fits : int, default=None
         The same in fits of a fold; one with a part of a `resource` is that part of a fit. The trial in the air when
-        it is reached is finished. With neither `sampler` nor `pruner` the trials race for it, but for those of a
-        grid: many candidates are seen on a fold or two, few on all, and the sampler learns from each.
+        it is reached is finished. With neither `sampler` nor `pruner` the trials race for it, unless it suffices for
+        a whole grid: many candidates are seen on a fold or two, few on all, and the sampler learns from each.
     timeout : float, default=None
         Seconds for the whole search. It stops between folds; the best so far is the result. A fold that is
         still at work has a tenth of that time left, 3 seconds at least, and is then given up; with ``n_jobs=1`` and
@@ -104,8 +104,8 @@ class OptunaSearchCV(BaseSearchCV):
         sampler, which is copied and never changed. "random" over lists draws without replacement, the very
         candidates of ``RandomizedSearchCV``. "cmaes" and "gp" need a package each (extras ``cmaes``, ``gp``).
 
-        None: a grid is searched whole, in the order of ``ParameterGrid``, if `n_trials` is not given or is
-        at least its size. Everything else is searched by the tree-structured Parzen estimator [1]_ over all
+        None: a grid is searched whole, in the order of ``ParameterGrid``, unless `n_trials` or `n_fits` is too
+        small for that. Everything else is searched by the tree-structured Parzen estimator [1]_ over all
         parameters jointly; where the space is conditional (a list of dicts, a callable), over each group of
         parameters that occur together. It needs no package and a few milliseconds a trial, takes every kind of
         parameter, and no other part of Optuna's was found better for up to 300 fits (`docs/fewer_fits.md` has the
@@ -120,7 +120,7 @@ class OptunaSearchCV(BaseSearchCV):
         quarter goes on), "wilcoxon" (which sees the score of each fold), "successive-halving", "hyperband" and
         "patient" (the median's, twice in a row) are Optuna's with its defaults; "threshold" ends what is worse
         than a guess that ignores the data. An Optuna pruner is copied and never changed.
-        None: "racing" with `resource`, and with `n_fits` where no `sampler` is given and no grid is searched; else
+        None: "racing" with `resource`, and with `n_fits` where no `sampler` is given and no grid searched whole; else
         every trial runs all its folds, as in ``GridSearchCV``. ``optuna.pruners.NopPruner()`` prunes nothing.
     resource : str, default=None
         What trials get more and more of, each rung in all folds: "n_samples" of the training part; an integer
@@ -352,6 +352,8 @@ class OptunaSearchCV(BaseSearchCV):
             If every fit failed.
         KeyboardInterrupt
             On Ctrl-C, with every fitted attribute set but ``best_estimator_``.
+        Exception
+            What a callback, a sampler, a pruner or, with ``error_score="raise"``, a fit raises, with the same set.
         """
         started = time.monotonic()
         space = _request.check(self)
@@ -378,11 +380,8 @@ class OptunaSearchCV(BaseSearchCV):
             try:
                 self._search(store, space, evaluation, context, started)
                 kept = store.kept()
-            except KeyboardInterrupt as interrupt:
-                self._leave(reachable, store, space, interrupt)
-                raise
-            except StorageError as error:
-                self._leave(rescued, store, space, error)
+            except (KeyboardInterrupt, Exception) as error:
+                self._leave(rescued if isinstance(error, StorageError) else reachable, store, space, error)
                 raise
             self._report_failed_fits(kept)
             self._publish(store, kept, space, self._setup)

@@ -181,8 +181,23 @@ def test_n_fits_may_be_more_than_fifty_trials():
 
 
 def test_n_fits_cuts_a_grid():
-    found = search(GRID, n_fits=6)
+    found = search(GRID, n_fits=6, sampler="grid")
     assert found.cv_results_["params"] == list(ParameterGrid(GRID))[:3]
+
+
+def test_a_grid_for_which_the_fits_suffice_is_searched_whole():
+    cells = {"x": list(range(9))}
+    whole = search(cells, n_fits=18)
+    assert whole.cv_results_["params"] == list(ParameterGrid(cells))
+    assert set(whole.cv_results_["trial_state"]) == {"COMPLETE"}
+
+
+def test_a_grid_for_which_they_do_not_is_raced_through_until_it_is_known():
+    cells = {"x": list(range(9))}
+    raced = search(cells, n_fits=17, random_state=0)
+    assert sorted(params["x"] for params in raced.cv_results_["params"]) == cells["x"]
+    assert list(raced.cv_results_["trial_state"]).count("PRUNED") >= 3 and len(Counted.fits) < 17
+    assert raced.best_params_ == search(cells).best_params_
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
@@ -193,7 +208,7 @@ def test_n_fits_is_kept_to_by_many_workers(n_jobs):
 
 
 def test_duplicates_in_a_grid_cost_no_fits():
-    found = search({"x": [1, 1, 1, 2, 3]}, n_fits=4)
+    found = search({"x": [1, 1, 1, 2, 3]}, n_fits=4, sampler="grid")
     assert [params["x"] for params in found.cv_results_["params"]] == [1, 1, 1, 2]
 
 

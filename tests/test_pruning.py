@@ -181,6 +181,21 @@ def test_the_pruner_that_is_given_never_changes():
     assert vars(pruner) == before and one.pruner is pruner
 
 
+def test_what_a_pruner_raises_comes_out_and_leaves_what_is_finished():
+    class Breaks(BasePruner):
+        def prune(self, study, trial):
+            if trial.number == 2:
+                raise ZeroDivisionError("no steps")
+            return False
+
+    made = search(pruner=Breaks())
+    with pytest.raises(ZeroDivisionError, match="no steps") as raised:
+        made.fit(X, Y)
+    assert raised.value.__notes__[0].startswith("2 finished trials are kept")
+    assert made.n_trials_ == 2 and made.best_params_ == {"x": 3.0}
+    assert TrialState.RUNNING not in {trial.state for trial in made.study_.trials}
+
+
 @pytest.mark.filterwarnings("ignore:.*normal approximation")  # SciPy 1.9 says so of few folds
 @pytest.mark.parametrize("name", NAMES)
 def test_every_pruner_goes_by_its_name(name):

@@ -450,13 +450,14 @@ def test_an_interrupt_says_what_is_kept(where, said, tmp_path):
     assert re.search(said, raised.value.__notes__[0])
 
 
-def test_an_interrupt_in_a_callback_keeps_all_that_is_known():
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Refusal])
+def test_what_a_callback_raises_leaves_all_that_is_known(error):
     def watch(study, trial):
         if trial.number == 2:
-            raise KeyboardInterrupt
+            raise error("enough")
 
     made = OptunaSearchCV(KnownScore(), MIXED, n_trials=8, cv=2, callbacks=watch)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error, match="enough"):
         made.fit(X, Y)
     assert made.n_trials_ == len(made.cv_results_["params"]) == 3
     assert made.best_score_ == max(made.cv_results_["mean_test_score"])
