@@ -15,6 +15,8 @@ TREES = {
     "xgboost": ("n_estimators",),
     "catboost": ("iterations", "n_estimators", "num_boost_round", "num_trees"),
 }
+#: How many there are by default.
+DEFAULT_TREES = {"lightgbm": 100, "xgboost": 100, "catboost": 1000}
 
 
 def packages_of(model: Any) -> list[str]:
@@ -29,10 +31,15 @@ def packages_of(model: Any) -> list[str]:
     return [cls.__module__.partition(".")[0] for cls in type(model).__mro__]
 
 
+def library_of(model: Any) -> str | None:
+    """Return the library of boosted trees that a model belongs to; None for any other model."""
+    return next((package for package in packages_of(model) if package in TREES), None)
+
+
 def chain(estimator: Any) -> list[Any]:
     """Return the pipelines inside of each other, from the outermost on, and what stands at the end of all."""
     found = [estimator]
-    while isinstance(found[-1], Pipeline):
+    while isinstance(found[-1], Pipeline) and found[-1].steps:
         found.append(found[-1].steps[-1][1])
     return found
 

@@ -8,23 +8,23 @@ fits the booster on both.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.utils import check_consistent_length, check_random_state, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, get_routing_for_object, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from optuna_search._boosters import TREES, chain, last_step, packages_of
+from optuna_search._boosters import chain, last_step
 from optuna_search._compat import Interval, check_method_params, constraint_complaint, num_samples
+from optuna_search._stops import Kind, Part, kind_of
 from optuna_search.exceptions import InvalidRequestError
 
 _COUNT = Interval(Integral, 1, None, closed="left")
@@ -37,40 +37,6 @@ _CONSTRAINTS: dict[str, Any] = {
 _DELEGATED = ("fit", "predict", "predict_proba", "predict_log_proba", "decision_function", "score")
 #: Parameters of a booster's `fit` for what is decided here.
 _TAKEN = {"early_stopping_rounds", "eval_X", "eval_set", "eval_y", "use_best_model"}
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Some rows of the training data."""
-
-    X: Any
-    y: Any
-    #: Parameters of `fit`; those with one entry for each row have the entries of these rows.
-    params: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """How the boosters of one library are stopped."""
-
-    #: Names of the number of iterations; the first is set where none is.
-    iterations: tuple[str, ...]
-    #: How many iterations the predictions of a fitted one use.
-    used: Callable[[Any], int]
-    #: Fits one on a part, and stops it on another; None for those that take their validation part themselves.
-    fit: Callable[[Any, _Part, _Part, int], Any] | None = None
-    #: Parameters that make it stop, from `rounds` and `validation_fraction`.
-    stopping: Callable[[int, float], dict[str, Any]] = lambda rounds, fraction: {}
-    #: Parameters that keep it from stopping.
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    #: Parameters that would stop it a second time.
-    own: tuple[str, ...] = ()
-    #: Values of parameters with which it cannot go back to its best iteration.
-    refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    #: Names of a parameter without which the best iteration means nothing.
-    needed: tuple[str, ...] = ()
-    #: Names of a parameter, and the value of it that is set where none is, so that nothing is printed.
-    quiet: tuple[tuple[tuple[str, ...], Any], ...] = ()
 
 
 # --- the public face ------------------------------------------------------------------------------------------------
@@ -212,7 +178,7 @@ class EarlyStopping(MetaEstimatorMixin, BaseEstimator):
         self.estimator_ = estimator
         return self
 
-    def _fit_on_two_parts(self, estimator: Any, kind: _Kind, X: Any, y: Any, params: dict[str, Any]) -> None:
+    def _fit_on_two_parts(self, estimator: Any, kind: Kind, X: Any, y: Any, params: dict[str, Any]) -> None:
         check_consistent_length(X, y)
         *pipelines, booster = chain(estimator)
         held_out = _validation_rows(y, self.validation_fraction, is_classifier(booster), self.random_state)
@@ -367,19 +333,9 @@ def _stopping_in(estimator: Any) -> EarlyStopping | None:
 # --- before a fit ---------------------------------------------------------------------------------------------------
 
 
-def _kind_of(booster: Any) -> _Kind | None:
-    """Return how a booster is stopped, by where its class or a parent of it was made: no booster is imported."""
-    if not (hasattr(booster, "fit") and (is_classifier(booster) or is_regressor(booster))):
-        return None
-    for cls, package in zip(type(booster).__mro__, packages_of(booster), strict=True):
-        if (kind := _KINDS.get(cls.__name__ if package == "sklearn" else package)) is not None:
-            return kind
-    return None
-
-
-def _checked(stopping: EarlyStopping, booster: Any) -> _Kind:
+def _checked(stopping: EarlyStopping, booster: Any) -> Kind:
     """Return how the booster is stopped, or raise every complaint there is."""
-    kind = _kind_of(booster)
+    kind = kind_of(booster)
     complaints = [
         complaint
         for name in _CONSTRAINTS
@@ -398,7 +354,7 @@ def _checked(stopping: EarlyStopping, booster: Any) -> _Kind:
     return kind
 
 
-def _booster_complaints(booster: Any, kind: _Kind, *, stops: bool) -> Iterator[str]:
+def _booster_complaints(booster: Any, kind: Kind, *, stops: bool) -> Iterator[str]:
     given = {name: value for name, value in booster.get_params().items() if value is not None}
     named = type(booster).__name__
     for name in sorted(given.keys() & set(kind.own)):
@@ -414,7 +370,7 @@ def _booster_complaints(booster: Any, kind: _Kind, *, stops: bool) -> Iterator[s
         )
 
 
-def _settings(stopping: EarlyStopping, booster: Any, kind: _Kind) -> dict[str, Any]:
+def _settings(stopping: EarlyStopping, booster: Any, kind: Kind) -> dict[str, Any]:
     """Return the parameters that the booster is fitted with beside its own."""
     given = booster.get_params()
     settings = {names[0]: value for names, value in kind.quiet if not given.keys() & set(names)}
@@ -440,8 +396,8 @@ def _validation_rows(y: Any, fraction: float, classify: bool, random_state: Any)
     return chosen
 
 
-def _part(X: Any, y: Any, params: dict[str, Any], rows: np.ndarray) -> _Part:
-    return _Part(**check_method_params(X, {"X": X, "y": y}, rows), params=check_method_params(X, params, rows))
+def _part(X: Any, y: Any, params: dict[str, Any], rows: np.ndarray) -> Part:
+    return Part(**check_method_params(X, {"X": X, "y": y}, rows), params=check_method_params(X, params, rows))
 
 
 # --- the fit --------------------------------------------------------------------------------------------------------
@@ -452,12 +408,12 @@ class _StandIn:
     """Takes the place of the booster while its pipelines are fitted."""
 
     booster: Any
-    kind: _Kind
+    kind: Kind
     rounds: int
     #: That the booster stands at the end of, the outermost first.
     pipelines: list[Any]
-    fitting: _Part
-    validation: _Part
+    fitting: Part
+    validation: Part
 
     def fit(self, X: Any, y: Any, **params: Any) -> _StandIn:
         """Fit the booster on the transformed fitting part."""
@@ -465,7 +421,7 @@ class _StandIn:
             raise InvalidRequestError([f"{name} of `fit`: EarlyStopping gives it to the booster." for name in taken])
         validation = self._transformed, self.validation.y, self._of_validation(params)
         assert self.kind.fit is not None
-        self.kind.fit(self.booster, _Part(X, y, params), _Part(*validation), self.rounds)
+        self.kind.fit(self.booster, Part(X, y, params), Part(*validation), self.rounds)
         return self
 
     def get_metadata_routing(self) -> Any:
@@ -486,95 +442,3 @@ class _StandIn:
         # Only the pipelines know by which name a parameter came; but what they hand on is the object itself.
         came = [(given, self.validation.params[name]) for name, given in self.fitting.params.items()]
         return {name: other for name, value in params.items() for given, other in came if given is value}
-
-
-def _fit_lightgbm(booster: Any, fitting: _Part, validation: _Part, rounds: int) -> None:
-    from lightgbm import early_stopping
-
-    stop = early_stopping(rounds, first_metric_only=True, verbose=False)
-    params = {**fitting.params, "callbacks": [*(fitting.params.get("callbacks") or ()), stop]}
-    names = {"sample_weight": "eval_sample_weight", "init_score": "eval_init_score"}
-    with warnings.catch_warnings():
-        # LightGBM 4.7 would have `eval_y`, but forgets to encode the labels in it: its issue 7400.
-        warnings.filterwarnings("ignore", "The argument 'eval_set' is deprecated")
-        booster.fit(
-            fitting.X, fitting.y, eval_set=[(validation.X, validation.y)], **params, **_listed(validation, names)
-        )
-
-
-def _fit_xgboost(booster: Any, fitting: _Part, validation: _Part, rounds: int) -> None:
-    params = {"verbose": False, **fitting.params}
-    names = {"sample_weight": "sample_weight_eval_set", "base_margin": "base_margin_eval_set"}
-    booster.fit(fitting.X, fitting.y, eval_set=[(validation.X, validation.y)], **params, **_listed(validation, names))
-
-
-def _fit_catboost(booster: Any, fitting: _Part, validation: _Part, rounds: int) -> None:
-    from catboost import Pool
-
-    columns = ("cat_features", "text_features", "embedding_features")
-    given = booster.get_params() | fitting.params
-    pool = Pool(
-        validation.X,
-        validation.y,
-        weight=validation.params.get("sample_weight"),
-        baseline=validation.params.get("baseline"),
-        **{name: given.get(name) for name in columns},
-    )
-    booster.fit(
-        fitting.X, fitting.y, eval_set=pool, early_stopping_rounds=rounds, use_best_model=True, **fitting.params
-    )
-
-
-def _listed(validation: _Part, names: Mapping[str, str]) -> dict[str, list[Any]]:
-    """Return parameters of the validation part by the names that they have there."""
-    given = {name: validation.params[name] for name in names if validation.params.get(name) is not None}
-    return {names[name]: [value] for name, value in given.items()}
-
-
-_HISTOGRAM = _Kind(
-    ("max_iter",),
-    lambda booster: booster.n_iter_,
-    stopping=lambda rounds, fraction: {
-        "early_stopping": True,
-        "n_iter_no_change": rounds,
-        "validation_fraction": fraction,
-    },
-    fixed={"early_stopping": False},
-)
-_GRADIENT = _Kind(
-    ("n_estimators",),
-    lambda booster: booster.n_estimators_,
-    stopping=lambda rounds, fraction: {"n_iter_no_change": rounds, "validation_fraction": fraction},
-    fixed={"n_iter_no_change": None},
-)
-#: By the package of their class; scikit-learn's by the name of their class.
-_KINDS = {
-    "lightgbm": _Kind(
-        TREES["lightgbm"],
-        lambda booster: booster.best_iteration_,
-        _fit_lightgbm,
-        own=("early_stopping", "early_stopping_round", "early_stopping_rounds", "n_iter_no_change"),
-        refused=dict.fromkeys(("boosting_type", "boosting", "boost"), ("dart",)),
-        quiet=((("verbose", "verbosity"), -1),),
-    ),
-    "xgboost": _Kind(
-        TREES["xgboost"],
-        lambda booster: booster.best_iteration + 1,
-        _fit_xgboost,
-        stopping=lambda rounds, fraction: {"early_stopping_rounds": rounds},
-        own=("early_stopping_rounds",),
-        refused={"booster": ("dart", "gblinear")},
-    ),
-    "catboost": _Kind(
-        TREES["catboost"],
-        lambda booster: booster.tree_count_,
-        _fit_catboost,
-        own=("early_stopping_rounds", "eval_fraction", "od_pval", "od_type", "od_wait", "use_best_model"),
-        needed=("learning_rate", "eta"),
-        quiet=((("verbose", "logging_level", "silent", "verbose_eval"), False), (("allow_writing_files",), False)),
-    ),
-    "HistGradientBoostingClassifier": _HISTOGRAM,
-    "HistGradientBoostingRegressor": _HISTOGRAM,
-    "GradientBoostingClassifier": _GRADIENT,
-    "GradientBoostingRegressor": _GRADIENT,
-}  # fmt: skip

@@ -12,6 +12,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import assert_all_finite
 
+from optuna_search._boosters import last_step
 from optuna_search._compat import INCONSISTENT_SPLITS, check_refit, num_samples
 from optuna_search._record import Fold
 from optuna_search._tables import shortened
@@ -163,15 +164,10 @@ def _target_complaints(search: Any, y: Any, splits: Folds) -> Iterator[str]:
 def _is_scored_by_scikit_learn(search: Any) -> bool:
     given = search.scoring
     if given is None:
-        score = getattr(type(_last_step(search.estimator)), "score", None)
+        score = getattr(type(last_step(search.estimator)), "score", None)
         return score in (ClassifierMixin.score, RegressorMixin.score)
     metrics = given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else [given]
     return all(isinstance(one, str) for one in metrics)
-
-
-def _last_step(estimator: Any) -> Any:
-    steps = getattr(estimator, "steps", None)
-    return _last_step(steps[-1][1]) if isinstance(steps, list) and steps else estimator
 
 
 def fold_sizes(splits: Sequence[tuple[Any, Any]]) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ import numpy as np
 from optuna.pruners import NopPruner
 from sklearn.base import clone, is_classifier
 
+from optuna_search import _countable
 from optuna_search._dimensions import Choices
 from optuna_search._measure import Folds, indices
 from optuna_search._record import N_SAMPLES, PARTIAL_FIT
@@ -81,9 +82,9 @@ def _complaint(name: str, estimator: Any, search: Any) -> str | None:
     """Return why a resource cannot be one, or None."""
     if name == N_SAMPLES:
         return None
-    from optuna_search import _continued, _early  # which only a search with a resource needs
+    from optuna_search import _early  # which only a search with a resource needs
 
-    if (complaint := _continued.complaint(estimator, name)) is not None:
+    if (complaint := _countable.complaint(estimator, name)) is not None:
         return complaint
     if _early.stops_early(estimator):
         return f"resource={name!r} and EarlyStopping both say how long a booster is trained; leave one of them out."
@@ -130,9 +131,7 @@ def _given_whole(search: Any) -> int | None:
         return int(search.max_resources)
     if search.resource in (N_SAMPLES, PARTIAL_FIT):
         return PASSES if search.resource == PARTIAL_FIT else None
-    from optuna_search._continued import whole
-
-    return whole(search.estimator, search.resource)
+    return _countable.whole(search.estimator, search.resource)
 
 
 def resource_of(search: Any, y: Any, splits: Folds) -> Resource | None:

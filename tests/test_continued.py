@@ -18,7 +18,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 from sklearn.svm import SVC
 
-from optuna_search._continued import complaint, refitted, trained, whole
+from optuna_search._continued import refitted, trained
+from optuna_search._countable import complaint, whole
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(120, 4))

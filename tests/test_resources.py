@@ -490,3 +490,8 @@ def test_a_resource_of_a_step_is_checked_there():
     assert check(search(model, {"clf__C": [1.0]}, resource="clf__max_iter")) is not None
     with pytest.raises(InvalidRequestError, match="resource='clf__n_estimators' is no parameter of"):
         search(model, {"clf__C": [1.0]}, resource="clf__n_estimators").fit(X, Y)
+
+
+def test_a_pipeline_without_steps_has_no_resource():
+    with pytest.raises(InvalidRequestError, match="needs an estimator with a method partial_fit, and Pipeline has none"):
+        search(Pipeline([]), {}, resource="partial_fit").fit(X, Y)
