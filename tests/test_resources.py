@@ -493,5 +493,7 @@ def test_a_resource_of_a_step_is_checked_there():
 
 
 def test_a_pipeline_without_steps_has_no_resource():
-    with pytest.raises(InvalidRequestError, match="needs an estimator with a method partial_fit, and Pipeline has none"):
+    with pytest.raises(
+        InvalidRequestError, match="needs an estimator with a method partial_fit, and Pipeline has none"
+    ):
         search(Pipeline([]), {}, resource="partial_fit").fit(X, Y)
