@@ -4,8 +4,9 @@
    their order, fits being looked up: how many of the 300 fits it saves, and how much lower the best score is that it
    finds, in units of what lies between the best of the 60 and the median one. The p value is that of Wilcoxon's
    signed-rank test over all pairs.
-2. Over a resource: LightGBM in a Pipeline, with and without ``resource="clf__n_estimators"``, the same sampler and
-   seed. The time (CPU of the process, one job) until the score is reached that the search without it has in the end.
+2. Over a resource: LightGBM in a Pipeline, searched without a pruner, and with pruning over rungs of its trees or over
+   folds, the same sampler and seed. The time (CPU of the process, one job) until the score is reached that the first
+   search has in the end, against the time which that took in all; with few rows and trees, and with more.
 
     python benchmarks/bench_pruning.py [--quick] [--pairs 10] [--out benchmarks/results]
 """
@@ -13,6 +14,7 @@
 import functools
 import time
 import warnings
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -111,11 +113,35 @@ def summary(pairs: list[tuple[str, float, float]], names: tuple[str, ...]) -> di
 # --- over a resource --------------------------------------------------------------------------------------------------
 
 
-def boosting() -> tuple[Pipeline, dict[str, Any]]:
-    """Return a Pipeline of LightGBM with many trees, and its space."""
-    clf = LGBMClassifier(n_estimators=200, subsample_freq=1, random_state=0, n_jobs=1, verbose=-1)
+#: What a search has that prunes.
+WAYS: dict[str, dict[str, Any]] = {
+    "racing over trees": {"resource": "clf__n_estimators"},
+    "successive halving over trees": {"resource": "clf__n_estimators", "pruner": "successive-halving"},
+    "racing over folds": {"pruner": "racing"},
+}
+#: A search that prunes may try more candidates in its time, as any of its users would have it do; this many times more.
+FURTHER = 4
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is to fit."""
+
+    n_rows: int
+    n_trees: int
+    n_trials: int
+
+
+SMALL, LARGE = Size(1000, 200, 30), Size(3000, 500, 30)
+#: The searches over a resource take minutes each; no more seeds than these have one.
+MAX_SEEDS = 5
+
+
+def boosting(n_trees: int) -> tuple[Pipeline, dict[str, Any]]:
+    """Return a Pipeline of LightGBM, and its space."""
+    clf = LGBMClassifier(n_estimators=n_trees, subsample_freq=1, random_state=0, n_jobs=1, verbose=-1)
     space = {
-        "clf__learning_rate": FloatDistribution(0.005, 0.3, log=True),
+        "clf__learning_rate": FloatDistribution(0.02, 0.3, log=True),
         "clf__num_leaves": IntDistribution(4, 128, log=True),
         "clf__min_child_samples": IntDistribution(5, 100, log=True),
         "clf__reg_lambda": FloatDistribution(1e-3, 100, log=True),
@@ -124,52 +150,42 @@ def boosting() -> tuple[Pipeline, dict[str, Any]]:
     return Pipeline([("scale", StandardScaler()), ("clf", clf)]), space
 
 
-def trajectory(n_rows: int, n_trials: int, seed: int, **how: Any) -> list[tuple[float, float]]:
-    """Return after each complete trial the CPU seconds since the beginning, and the best score so far."""
-    X, y = make_classification(n_rows, 20, n_informative=10, flip_y=0.1, class_sep=0.7, random_state=seed)
-    model, space = boosting()
-    marks: list[tuple[float, float]] = []
+def searched(size: Size, seed: int, target: float, **how: Any) -> tuple[float, float]:
+    """Return the CPU seconds of a search that ends at a score, or after its trials, and its best score."""
+    X, y = make_classification(size.n_rows, 20, n_informative=10, flip_y=0.1, class_sep=0.7, random_state=seed)
+    model, space = boosting(size.n_trees)
 
-    def note(study: Any, trial: Any) -> None:
-        if trial.state.name == "COMPLETE":
-            marks.append((time.process_time() - started, max(trial.value, marks[-1][1] if marks else -np.inf)))
+    def stop(study: Any, trial: Any) -> None:
+        if trial.state.name == "COMPLETE" and trial.value >= target:
+            study.stop()
 
     search = OptunaSearchCV(
-        model, space, n_trials=n_trials, sampler="tpe", cv=5, scoring="roc_auc", refit=False, callbacks=note,
-        random_state=seed, **how,
-    )  # fmt: skip
+        model, space, sampler="tpe", cv=5, scoring="roc_auc", refit=False, callbacks=stop, random_state=seed, **how
+    )
     started = time.process_time()
-    search.fit(X, y)
-    return marks
+    best = float(search.fit(X, y).best_score_)
+    return time.process_time() - started, best
 
 
-def reached(marks: list[tuple[float, float]], score: float) -> float:
-    """Return when a score was reached; infinity if it never was."""
-    return next((seconds for seconds, best in marks if best >= score), np.inf)
-
-
-def over_a_resource(seeds: range, n_rows: int, n_trials: int) -> dict[str, Any]:
-    """Return the time to the score of the search that prunes nothing, against the time which that took in all.
-
-    The search with a resource may try more candidates in that time, as any of its users would have it do.
-    """
-    ratios, to_best, whole_times = [], [], []
+def over_a_resource(seeds: range, size: Size) -> dict[str, Any]:
+    """Return the time to the score of the search that prunes nothing, against the time which that took."""
+    ratios: dict[str, list[float]] = {way: [] for way in WAYS}
+    whole_times = []
     for seed in seeds:
-        whole = trajectory(n_rows, n_trials, seed)
-        pruned = trajectory(n_rows, 4 * n_trials, seed, resource="clf__n_estimators")
-        target = whole[-1][1]
-        ratios.append(reached(pruned, target) / whole[-1][0])
-        to_best.append(reached(pruned, target) / reached(whole, target))
-        whole_times.append(whole[-1][0])
+        whole, target = searched(size, seed, np.inf, n_trials=size.n_trials)
+        whole_times.append(whole)
+        for way, how in WAYS.items():
+            seconds, best = searched(size, seed, target, n_trials=FURTHER * size.n_trials, **how)
+            ratios[way].append(seconds / whole if best >= target else np.inf)
+        print(seed, round(whole, 1), {way: round(found[-1], 2) for way, found in ratios.items()}, flush=True)
     return {
+        "size": asdict(size),
         "time to the score, pruned / whole search": {
-            "median": round(float(np.median(ratios)), 3), "all": rounded(ratios),
-        },
-        "time to the score, pruned / until the other has it": {
-            "median": round(float(np.median(to_best)), 3), "all": rounded(to_best),
+            way: {"median": rounded([float(np.median(found))])[0], "all": rounded(found)}
+            for way, found in ratios.items()
         },
         "CPU seconds of the whole search": rounded(whole_times),
-    }  # fmt: skip
+    }
 
 
 def rounded(values: list[float]) -> list[float | None]:
@@ -182,8 +198,9 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     names, n_candidates = (NAMES[:2], 20) if options.quick else (NAMES, N_CANDIDATES)
     folds = functools.partial(over_folds, names, range(options.pairs), n_candidates)
-    n_rows, n_trials = (300, 5) if options.quick else (1000, 30)
-    figures = {"over folds": folds(), "over n_estimators": over_a_resource(range(options.pairs), n_rows, n_trials)}
+    sizes = [Size(300, 20, 5)] if options.quick else [SMALL, LARGE]
+    over_trees = [over_a_resource(range(min(options.pairs, MAX_SEEDS)), size) for size in sizes]
+    figures = {"over folds": folds(), "over n_estimators": over_trees}
     report("pruning", options, figures)
 
 
