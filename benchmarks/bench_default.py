@@ -56,7 +56,7 @@ POLICIES: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 #: Those that are searched with more fits.
-LONG = ("the default", "without racing", "Gaussian process", "CMA-ES", "random without racing")
+LONG = ("the default", "without racing", "CMA-ES", "random without racing")
 
 
 class EvenlyFirst(TPESampler):
