@@ -393,10 +393,11 @@ class OptunaSearchCV(BaseSearchCV):
         return self
 
     def _leave(self, known: Callable[[Store], Store], store: Store, space: AnySpace, error: BaseException) -> None:
-        """Publish what is known where the search did not come to its end, and say so."""
+        """Publish what is known where the search did not come to its end."""
         with contextlib.suppress(Exception):  # nothing that a storage or a refit has to say comes before the error
             store = known(store)
-            error.add_note(store.what_is_kept())
+            if isinstance(error, KeyboardInterrupt | StorageError):  # what the user's own code raises comes as it is
+                error.add_note(store.what_is_kept())
             self._publish(store, store.kept(), space, self._setup)
 
     # --- before the first fit ---

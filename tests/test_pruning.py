@@ -189,9 +189,8 @@ def test_what_a_pruner_raises_comes_out_and_leaves_what_is_finished():
             return False
 
     made = search(pruner=Breaks())
-    with pytest.raises(ZeroDivisionError, match="no steps") as raised:
+    with pytest.raises(ZeroDivisionError, match=r"^no steps$"):
         made.fit(X, Y)
-    assert raised.value.__notes__[0].startswith("2 finished trials are kept")
     assert made.n_trials_ == 2 and made.best_params_ == {"x": 3.0}
     assert TrialState.RUNNING not in {trial.state for trial in made.study_.trials}
 
