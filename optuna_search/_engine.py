@@ -39,7 +39,7 @@ from optuna_search._kept import EXITED, Kept, candidate_of, kept_of, took_its_pr
 from optuna_search._others import Others
 from optuna_search._propose import Proposals
 from optuna_search._prune import Pruning, Step
-from optuna_search._record import FAILURE, HANDED_BACK, Fold, Record, counts, is_alive, measured_here
+from optuna_search._record import FAILURE, HANDED_BACK, Climb, Fold, Record, counts, is_alive, measured_here
 from optuna_search._request import Budget
 from optuna_search._results import Verdict, curve, judge
 from optuna_search._roster import Roster
@@ -78,8 +78,8 @@ class Engine:
         What ends a trial before its last step.
     steps : sequence of Step
         What a trial goes through.
-    resource : tuple of (str, int) or None
-        The name of what trials get more and more of, and the whole of it.
+    climb : Climb or None
+        How trials get more and more of a resource.
     n_splits : int
         Folds of a trial.
     budget : Budget
@@ -103,7 +103,7 @@ class Engine:
     proposals: Proposals
     pruning: Pruning
     steps: Sequence[Step]
-    resource: tuple[str, int] | None
+    climb: Climb | None
     n_splits: int
     budget: Budget
     metric_of: Callable[[Fold], str]
@@ -341,7 +341,7 @@ class Engine:
         known = set(self._roster.holders(candidate.key))
         with undisturbed():  # what is claimed is in the air, and so will be released
             trial_id, number = self.store.claim(candidate)
-            nothing = Record(dict(candidate.kept), (None,) * self.n_splits, resource=self.resource)
+            nothing = Record(dict(candidate.kept), (None,) * self.n_splits, climb=self.climb)
             flight = Flight(trial_id, number, candidate, nothing, prefix=self.prefix_of(candidate.kept))
             self._flights[number] = flight
         self.proposals.claimed(candidate, number)
@@ -411,9 +411,10 @@ class Engine:
     def _is_at_its_end(self, flight: Flight) -> bool:
         """Whether a trial that has made a step makes no other one; if it does, that one begins."""
         verdict = self._judge(flight.record)
-        if flight.amount is not None:
+        rungs = flight.record.rungs
+        if flight.amount is not None and (not rungs or flight.amount > rungs[-1][0]):
             score = math.nan if verdict.value is None else verdict.value
-            flight.record = replace(flight.record, rungs=(*flight.record.rungs, (flight.amount, score)))
+            flight.record = replace(flight.record, rungs=(*rungs, (flight.amount, score)))
         # What has failed in one fold has failed, whatever the others would say.
         if not flight.steps or verdict.value is None:
             return True
@@ -464,7 +465,7 @@ class Engine:
 
     def _curve(self, record: Record) -> Sequence[tuple[int, float]]:
         """Return what a pruner is shown of a trial: after each of its steps a score."""
-        return curve(record, self._metric(record), self.error_score, self.resource, each_fold=self.pruning.sees_folds)
+        return curve(record, self._metric(record), self.error_score, self.climb, each_fold=self.pruning.sees_folds)
 
     def _worth(self, record: Record, verdict: Verdict) -> float | None:
         """Return what the sampler is told of a trial: of one that was pruned what its score would have come to."""

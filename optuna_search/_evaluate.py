@@ -50,11 +50,6 @@ class Evaluation:
         return len(self.splits)
 
     @property
-    def kind_of_resource(self) -> tuple[str, int] | None:
-        """The name of the resource and the whole of it; None where there is none."""
-        return None if self.resource is None else (self.resource.name, self.resource.whole)
-
-    @property
     def amounts(self) -> tuple[int, ...] | None:
         """How much of the resource there is at each rung; None where there is none."""
         return None if self.resource is None else self.resource.amounts

@@ -1,9 +1,9 @@
 """What trials go through step by step, which of them are ended early, and what those are taken to be worth.
 
-A step is a fold, or an amount of a resource in all folds; without a pruner a trial is one step. After a step the
-pruner is shown how far the trial has come. It sees a study of its own in memory, which shadows the one that is
-kept and has nothing but these steps, whoever runs the trials: so nothing is written for it, and a search that
-is continued knows what its pruner knew.
+A step is a fold, or an amount of a resource in all folds or in the first; without a pruner a trial is one step. After
+a step the pruner is shown how far the trial has come. It sees a study of its own in memory, which shadows the one that
+is kept and has nothing but these steps, whoever runs the trials: so nothing is written for it, and a search that is
+continued knows what its pruner knew.
 """
 
 from __future__ import annotations
@@ -91,7 +91,18 @@ def steps_of(n_splits: int, pruner: BasePruner, amounts: Sequence[int] | None) -
         return (Step(folds, None if amounts is None else amounts[-1]),)
     if amounts is None:
         return tuple(Step((fold,)) for fold in folds)
+    if first_fold_leads(pruner):
+        return (*(Step((0,), amount) for amount in amounts), *(Step((fold,), amounts[-1]) for fold in folds[1:]))
     return tuple(Step(folds, amount) for amount in amounts)
+
+
+def first_fold_leads(pruner: BasePruner) -> bool:
+    """Whether the first fold goes ahead from rung to rung, and the others get the whole of the resource at once.
+
+    The race knows by how much folds differ, and so may end a trial by one of them. To train all to the next rung would
+    cost as much as to train the others to the end, and most often tells less.
+    """
+    return isinstance(pruner, RacingPruner)
 
 
 def sees_folds(pruner: Any) -> bool:

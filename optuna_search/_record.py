@@ -106,6 +106,18 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Climb:
+    """How trials get more and more of a resource."""
+
+    #: What it is.
+    name: str
+    #: All there is of it.
+    whole: int
+    #: Whether the first fold goes ahead from rung to rung, and the others get the whole at once; else all go together.
+    first_fold_leads: bool = False
+
+
+@dataclass(frozen=True)
 class Record:
     """What is kept of one trial."""
 
@@ -117,8 +129,8 @@ class Record:
     pruned: bool = False
     #: Where trials get more and more of a resource: each amount that this one had, and the mean score with it.
     rungs: tuple[tuple[int, float], ...] = ()
-    #: What that resource is, and the whole of it.
-    resource: tuple[str, int] | None = None
+    #: How they get it.
+    climb: Climb | None = None
 
     @property
     def run(self) -> list[Fold]:
@@ -128,13 +140,13 @@ class Record:
     @property
     def fits(self) -> int | Fraction:
         """How many fits of a fold it took; one with a part of the resource is that part of a fit."""
-        if self.resource is None or not self.rungs:
+        if self.climb is None or not self.rungs:
             return len(self.run)
-        name, whole = self.resource
         # With more samples each rung is a fit of its own; anything else goes on, if it can, where the last one ended.
-        spent = sum(amount for amount, _ in self.rungs) if name == N_SAMPLES else self.rungs[-1][0]
+        spent = sum(amount for amount, _ in self.rungs) if self.climb.name == N_SAMPLES else self.rungs[-1][0]
+        n_climbed = 1 if self.climb.first_fold_leads else len(self.run)
         # As fractions they add up to the same budget in whatever order processes come to know of them.
-        return len(self.run) * Fraction(spent, whole)
+        return n_climbed * Fraction(spent, self.climb.whole) + len(self.run) - n_climbed
 
     @property
     def is_whole(self) -> bool:
@@ -163,9 +175,11 @@ def encode(record: Record, value: float | None, claim: str | None = None) -> dic
         encoded["failures"] = _encode_failures(record.folds)
     if record.pruned:
         encoded["pruned"] = True
-    if record.rungs and record.resource is not None:
+    if record.rungs and record.climb is not None:
         encoded["rungs"] = [[amount, number(value)] for amount, value in record.rungs]
-        encoded["resource"] = list(record.resource)
+        encoded["resource"] = [record.climb.name, record.climb.whole]
+        if record.climb.first_fold_leads:
+            encoded["first_fold_leads"] = True
     if any(fold.best_iteration is not None for fold in run):
         encoded["best_iteration"] = [fold and fold.best_iteration for fold in record.folds]
     return encoded
@@ -211,10 +225,10 @@ def decode(encoded: Any, what: str = "a trial") -> Record:
             for i in range(n_folds)
         )
         rungs = tuple((_count(amount), float(value)) for amount, value in encoded.get("rungs", ()))
-        resource = _resource(encoded.get("resource"))
-        if rungs and resource is None:
+        climb = _climb(encoded.get("resource"), encoded.get("first_fold_leads"))
+        if rungs and climb is None:
             raise ValueError("its rungs are of nothing")
-        return Record(params, folds, bool(encoded.get("pruned", False)), rungs, resource)
+        return Record(params, folds, bool(encoded.get("pruned", False)), rungs, climb)
     except DAMAGE as error:
         raise damaged(f"The record of {what}", error) from error
 
@@ -226,12 +240,12 @@ def _count(value: Any) -> int:
     return value
 
 
-def _resource(encoded: Any) -> tuple[str, int] | None:
-    """Return the name of a resource and the whole of it, or None."""
+def _climb(encoded: Any, first_fold_leads: Any) -> Climb | None:
+    """Return how a trial got more and more of a resource, by its name and the whole of it; None if it did not."""
     if encoded is None:
         return None
     name, whole = encoded
-    return printable_text(name), _count(whole)
+    return Climb(printable_text(name), _count(whole), first_fold_leads is True)
 
 
 def state_of(encoded: Any) -> str:

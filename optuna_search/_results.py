@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from optuna_search._compat import format_results, warn_or_raise_about_fit_failures
 from optuna_search._hints import closest
-from optuna_search._record import Fold, Record
+from optuna_search._record import Climb, Fold, Record
 from optuna_search._tables import NAME_WIDTH, html_table, pandas, printable, shortened, text_table
 from optuna_search._tokens import token
 from optuna_search.exceptions import InvalidRequestError
@@ -73,7 +73,7 @@ def judge(record: Record, metric: str, error_score: float) -> Verdict:
 
 
 def curve(
-    record: Record, metric: str, error_score: float, resource: tuple[str, int] | None = None, *, each_fold: bool = False
+    record: Record, metric: str, error_score: float, climb: Climb | None = None, *, each_fold: bool = False
 ) -> list[tuple[int, float]]:
     """Return what a trial came to step by step, for those who decide whether it goes on.
 
@@ -85,8 +85,8 @@ def curve(
         The metric that is pursued.
     error_score : float
         What stands for the score of a fit that failed.
-    resource : tuple of (str, int) or None
-        Its name and the whole of it, where steps are amounts of one; else they are folds.
+    climb : Climb or None
+        How trials get more and more of a resource, where steps are amounts of one; else they are folds.
     each_fold : bool
         Whether the score after a fold is that of the fold; else it is the mean up to there.
 
@@ -103,15 +103,17 @@ def curve(
     """
     scores = [fold.test.get(metric, error_score) for fold in record.run]
     # A study that is continued in another way has trials whose steps were of the other kind: of these the end counts.
-    if resource is not None and record.rungs and record.resource == resource:
-        return list(record.rungs)
-    if resource is not None:
-        return [(resource[1], float(np.mean(scores)))] * record.is_whole
+    means = [(seen, total / seen) for seen, total in enumerate(itertools.accumulate(scores), start=1)]
+    if climb is not None and record.rungs and record.climb == climb:
+        # The folds after one that leads are as many wholes more.
+        further = means[1:] if climb.first_fold_leads else []
+        return [*record.rungs, *((seen * climb.whole, mean) for seen, mean in further)]
+    if climb is not None:
+        n_wholes = len(record.folds) if climb.first_fold_leads else 1
+        return [(n_wholes * climb.whole, float(np.mean(scores)))] * record.is_whole
     if record.rungs and record.pruned:
         return []
-    if each_fold:
-        return list(enumerate(scores, start=1))
-    return [(seen, total / seen) for seen, total in enumerate(itertools.accumulate(scores), start=1)]
+    return list(enumerate(scores, start=1)) if each_fold else means
 
 
 def metrics_of(records: Sequence[Record]) -> list[str]:
@@ -167,7 +169,7 @@ def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_tr
     if any(row.origin for row in rows):
         results["trial_origin"] = np.array([row.origin for row in rows], dtype=object)
     if any(record.rungs for record in records):
-        whole = max(record.resource[1] for record in records if record.rungs and record.resource)
+        whole = max(record.climb.whole for record in records if record.rungs and record.climb)
         results["n_resources"] = np.array([_resources(record, whole) for record in records], dtype=np.int64)
     if any(fold.best_iteration is not None for record in records for fold in record.run):
         results |= _best_iterations(records, n_splits)

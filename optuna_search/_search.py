@@ -33,9 +33,9 @@ from optuna_search._header import Header
 from optuna_search._kept import Kept, candidate_of
 from optuna_search._lease import renewed
 from optuna_search._opening import create_or_continue, open_existing, unique_name, warn_of_foreign_trials
-from optuna_search._prune import Pruning, steps_of
+from optuna_search._prune import Pruning, first_fold_leads, steps_of
 from optuna_search._reading import Setup, results_of, setup_of, texts_of
-from optuna_search._record import Record, measured_here
+from optuna_search._record import Climb, Record, measured_here
 from optuna_search._rescue import reachable, refit_told_apart, rescued, take_in_spilled
 from optuna_search._resource import resource_of, training_of, whole_estimator
 from optuna_search._results import (
@@ -123,7 +123,8 @@ class OptunaSearchCV(BaseSearchCV):
         None: "racing" with `resource`, and with `n_fits` where no `sampler` is given and no grid searched whole; else
         every trial runs all its folds, as in ``GridSearchCV``. ``optuna.pruners.NopPruner()`` prunes nothing.
     resource : str, default=None
-        What trials get more and more of, each rung in all folds: "n_samples" of the training part; an integer
+        What trials get more and more of, each rung in all folds; where they race, the first fold goes ahead from rung
+        to rung, and the others get the whole at once: "n_samples" of the training part; an integer
         parameter, such as "n_estimators" or "clf__max_iter", whose training goes on from rung to rung where the
         estimator can (``warm_start``, LightGBM, XGBoost, CatBoost); "partial_fit", passes over the training
         data. Only trials that had the whole of it can win, and the best one is refitted with the whole.
@@ -451,6 +452,8 @@ class OptunaSearchCV(BaseSearchCV):
         proposals = _request.proposals_of(self, space, n_in_all, len(trials), first)
         pruner = _request.pruner_of(self, space, evaluation)
         steps = steps_of(evaluation.n_splits, pruner, evaluation.amounts)
+        resource = evaluation.resource
+        climb = None if resource is None else Climb(resource.name, resource.whole, first_fold_leads(pruner))
         n_fits = None if budget.n_trials is None else budget.n_trials * sum(len(step.folds) for step in steps)
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
@@ -458,7 +461,7 @@ class OptunaSearchCV(BaseSearchCV):
         watch = watching(progress, _request.callbacks_of(self), store.study)
         metric_of = functools.partial(_measure.metric_of, self)
         engine = Engine(
-            store, space, proposals, Pruning(pruner), steps, evaluation.kind_of_resource, evaluation.n_splits, budget,
+            store, space, proposals, Pruning(pruner), steps, climb, evaluation.n_splits, budget,
             metric_of, self._error_score, lambda task_id: fold_context(search_context, task_id), watch, progress.update,
             functools.partial(prefix_of, evaluation.estimator),
         )  # fmt: skip

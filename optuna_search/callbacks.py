@@ -115,8 +115,8 @@ class Progress:
         if verdict.pruned:
             n_folds = len(record.run)
             how_far = f"{n_folds} fold{'s' * (n_folds != 1)}"
-            if record.rungs and record.resource:
-                how_far = f"{record.rungs[-1][0]} of {record.resource[1]} {record.resource[0]}"
+            if record.climb and record.rungs and (n_folds == 1 or not record.climb.first_fold_leads):
+                how_far = f"{record.rungs[-1][0]} of {record.climb.whole} {record.climb.name}"
             outcome = f"pruned after {how_far}, {outcome}"
         written = {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in record.params.items()}
         tried = " with " + ", ".join(f"{name}={value}" for name, value in written.items()) if written else ""

@@ -3,11 +3,13 @@
 import inspect
 import os
 import signal
+from typing import ClassVar
 
 import joblib
 import numpy as np
 import pytest
 import sklearn
+from estimators import KnownScore
 from optuna.distributions import FloatDistribution
 from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
@@ -41,6 +43,11 @@ SVCS = {"C": [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0], "gamma": [1e-3, 0.1, 10.0]}
 
 def search(estimator, space, **params):
     return OptunaSearchCV(estimator, space, **{"cv": CV, "random_state": 0, **params})
+
+
+def n_folds_of(found):
+    """How many folds of each row were run."""
+    return np.sum([np.isfinite(found.cv_results_[f"split{split}_test_score"]) for split in range(3)], axis=0)
 
 
 def assert_complete_rows_are_those_of_grid_search(found, estimator, space, metric="score", rtol=0.0, **fit):
@@ -306,15 +313,52 @@ def test_a_part_of_the_resource_is_that_part_of_a_fit():
     space = {"C": FloatDistribution(1e-3, 1e3, log=True)}
     found = search(SVC(), space, resource="n_samples", n_fits=30, sampler="random").fit(X, Y)
     amounts = found.cv_results_["n_resources"]
-    spent = 3 * (amounts + 33 * (amounts == 100)).sum() / 100  # each rung is a fit of its own
+    # Each rung is a fit of its own, and the other folds get the whole at once.
+    spent = (amounts + 33 * (amounts == 100)).sum() / 100 + (n_folds_of(found) - 1).sum()
     assert 30 <= spent < 34 and set(amounts) == {33, 100}
 
 
-def test_training_that_goes_on_counts_once():
+def test_where_all_folds_go_from_rung_to_rung_all_of_them_count():
+    how = {"resource": "n_samples", "pruner": "successive-halving", "n_fits": 30, "sampler": "random"}
+    amounts = search(SVC(), {"C": FloatDistribution(1e-3, 1e3, log=True)}, **how).fit(X, Y).cv_results_["n_resources"]
+    assert 30 <= 3 * (amounts + 33 * (amounts == 100)).sum() / 100 < 34 and set(amounts) == {33, 100}
+
+
+@pytest.mark.parametrize("pruner", ["racing", "successive-halving"])
+def test_training_that_goes_on_counts_once(pruner):
     space = {"max_features": FloatDistribution(0.1, 1.0)}
     forest = RandomForestClassifier(9, random_state=0)
-    found = search(forest, space, resource="n_estimators", n_fits=20, sampler="random").fit(X, Y)
-    assert 20 <= 3 * found.cv_results_["n_resources"].sum() / 9 < 23
+    how = {"resource": "n_estimators", "n_fits": 20, "sampler": "random", "pruner": pruner}
+    found = search(forest, space, **how).fit(X, Y)
+    climbed = 1 if pruner == "racing" else 3
+    wholes = n_folds_of(found) - climbed
+    assert 20 <= climbed * found.cv_results_["n_resources"].sum() / 9 + wholes.sum() < 23
+
+
+def test_where_trials_race_the_first_fold_goes_ahead_and_the_others_get_the_whole():
+    class Grows(KnownScore):
+        """Has the number of its trees for a score, and notes how it was fitted."""
+
+        fits: ClassVar[list] = []
+
+        def __init__(self, n_estimators=9, x=0.0):
+            self.n_estimators = n_estimators
+            self.x = x
+
+        def fit(self, X, y):
+            Grows.fits.append((self.x, self.n_estimators))
+            return super().fit(X, y)
+
+        def score(self, X, y):
+            return self.x + self.n_estimators / 100
+
+    Grows.fits.clear()
+    found = search(Grows(), {"x": [3.0, 3.5, 4.0, 1.0]}, resource="n_estimators").fit(X, Y)
+    whole = [1, 3, 9, 9, 9]
+    assert Grows.fits[:-1] == [(x, n) for x in (3.0, 3.5, 4.0) for n in whole] + [(1.0, 1)]
+    assert found.cv_results_["n_resources"].tolist() == [9, 9, 9, 1]
+    assert n_folds_of(found).tolist() == [3, 3, 3, 1]
+    assert found.cv_results_["split0_test_score"].tolist() == pytest.approx([3.09, 3.59, 4.09, 1.01])
 
 
 def test_it_is_continued_and_read_back(storage):
@@ -409,7 +453,9 @@ def test_a_step_that_ends_elsewhere_than_one_fit_makes_another_study():
     where = {"storage": InMemoryStorage(), "study_name": "s", "resource": "clf__max_iter"}
     space = {"clf": [boosting, SGDClassifier(max_iter=9, random_state=0)]}
     search(model, space, **where).fit(X, Y)
-    with pytest.raises(StudyMismatchError, match=r"the study has clf__max_iter in steps to 1, 3, 9, given is nothing"):
+    with pytest.raises(
+        StudyMismatchError, match=r"clf__max_iter in steps to 1, 3, 9 in the first fold, given"
+    ):
         search(model, space, **where, pruner=NopPruner()).fit(X, Y)
 
 
