@@ -13,6 +13,7 @@ from test_readme import ROOT, environment, run
 
 from optuna_search import studies
 
+pytestmark = pytest.mark.slow
 PATIENCE = 120.0
 MANY_MODELS = str(ROOT / "examples" / "many_models.py")
 TWO_TERMINALS = str(ROOT / "examples" / "one_script_two_terminals.py")
@@ -33,7 +34,6 @@ def test_the_digits_example_searches_then_finds_its_trials_and_then_continues(tm
     assert "The best of 9 trials" in third.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "args", [[MANY_MODELS], ["-c", WITHOUT_LIGHTGBM, MANY_MODELS]], ids=["with lightgbm", "without it"]
 )
@@ -105,7 +105,6 @@ def test_one_script_in_two_terminals_survives_that_one_is_killed(tmp_path: Path)
     assert study.trials["RUNNING"] == 0
 
 
-@pytest.mark.slow
 def test_the_script_of_two_terminals_is_run_by_two_workers_from_one(tmp_path: Path) -> None:
     done = run(["-m", "optuna_search", "run", f"{TWO_TERMINALS}:make", "--workers", "2"], tmp_path)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,9 @@
 """Pruning over folds: who is asked when, what is kept of a trial that ends early, and that it never wins."""
 
 import collections
+import json
 import math
+from fractions import Fraction
 
 import joblib
 import numpy as np
@@ -20,8 +22,8 @@ from sklearn.svm import SVC
 
 from optuna_search import OptunaSearchCV
 from optuna_search._prune import NAMES, Pruning, steps_of
-from optuna_search._record import Fold, Record, decode, encode
-from optuna_search._results import Verdict
+from optuna_search._record import Climb, Fold, Record, decode, encode
+from optuna_search._results import Verdict, curve
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 from optuna_search.pruners import RacingPruner
 
@@ -403,6 +405,29 @@ def test_a_linear_model_that_was_pruned_is_not_fitted_again():
     with pytest.raises(NoResultError):
         search({"C": [0.1, 1.0]}, Counted(), **how | {"pruner": None}).fit(X, Y)
     assert len(fitted) == 2
+
+
+def led(n_folds, *rungs):
+    """A trial of three folds, the first of which went from rung to rung of nine."""
+    folds = [Fold({"score": 0.5 + fold / 10}, {}, 0.1, 0.1) for fold in range(n_folds)]
+    return Record({}, (*folds, *[None] * (3 - n_folds)), n_folds < 3, rungs, Climb("trees", 9, first_fold_leads=True))
+
+
+def test_the_steps_of_a_trial_whose_first_fold_leads_are_rungs_and_then_folds():
+    records = led(1, (1, 0.3)), led(1, (1, 0.3), (3, 0.4), (9, 0.5)), led(3, (1, 0.3), (3, 0.4), (9, 0.5))
+    shown = [curve(record, "score", 0.0, record.climb) for record in records]
+    assert shown[0] == [(1, 0.3)] and shown[1] == [(1, 0.3), (3, 0.4), (9, 0.5)]
+    assert shown[2] == [*shown[1], (18, 0.55), (27, pytest.approx(0.6))]
+    assert [record.fits for record in records] == [Fraction(1, 9), 1, 3]
+    assert all(decode(json.loads(json.dumps(encode(record, 0.5)))) == record for record in records)
+
+
+def test_of_a_trial_whose_folds_went_together_the_end_counts_where_the_first_leads():
+    folds = tuple(Fold({"score": score}, {}, 0.1, 0.1) for score in (0.5, 0.7))
+    together = Record({}, folds, False, ((3, 0.5), (9, 0.6)), Climb("trees", 9))
+    assert curve(together, "score", 0.0, together.climb) == [(3, 0.5), (9, 0.6)]
+    assert curve(together, "score", 0.0, Climb("trees", 9, first_fold_leads=True)) == [(18, 0.6)]
+    assert curve(led(3, (1, 0.3), (9, 0.5)), "score", 0.0, Climb("trees", 9)) == [(9, pytest.approx(0.6))]
 
 
 @pytest.mark.parametrize(

@@ -453,9 +453,7 @@ def test_a_step_that_ends_elsewhere_than_one_fit_makes_another_study():
     where = {"storage": InMemoryStorage(), "study_name": "s", "resource": "clf__max_iter"}
     space = {"clf": [boosting, SGDClassifier(max_iter=9, random_state=0)]}
     search(model, space, **where).fit(X, Y)
-    with pytest.raises(
-        StudyMismatchError, match=r"clf__max_iter in steps to 1, 3, 9 in the first fold, given"
-    ):
+    with pytest.raises(StudyMismatchError, match=r"clf__max_iter in steps to 1, 3, 9 in the first fold, given"):
         search(model, space, **where, pruner=NopPruner()).fit(X, Y)
 
 

@@ -201,7 +201,7 @@ class Searches(RuleBasedStateMachine):
 
 
 @pytest.mark.filterwarnings("ignore")  # of fits that fail, of what comes late
-@pytest.mark.parametrize(("kind", "n"), [("memory", 200), ("db", 5), ("journal", 5)])
+@pytest.mark.parametrize(("kind", "n"), [("memory", 120), ("db", 5), ("journal", 5)])
 def test_searches_of_one_study_keep_what_was_promised_whatever_happens_to_them(kind, n, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_state_machine_as_test(lambda: Searches(opener(kind, tmp_path)), settings=examples(n, stateful_step_count=30))
@@ -295,7 +295,7 @@ def test_a_grid_that_is_disturbed_is_that_of_an_undisturbed_run(kind, n, name, t
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("kind", "n"), [("memory", 100), ("db", 5), ("journal", 5)])
+@pytest.mark.parametrize(("kind", "n"), [("memory", 60), ("db", 5), ("journal", 5)])
 def test_a_sampled_search_that_is_disturbed_is_repeatable_and_begins_as_an_undisturbed_one(
     kind, n, tmp_path, monkeypatch
 ):
