@@ -16,11 +16,11 @@ from sklearn.base import clone, is_classifier
 from optuna_search import _countable
 from optuna_search._dimensions import Choices
 from optuna_search._measure import Folds, indices
+from optuna_search._prune import first_fold_leads
 from optuna_search._record import N_SAMPLES, PARTIAL_FIT
 from optuna_search._space import AnySpace, Space
 from optuna_search._training import Resource
 from optuna_search.exceptions import InvalidRequestError
-from optuna_search.pruners import RacingPruner
 
 #: How many rungs there are at most if nobody says how small the first one is: at a factor of 3 it is one 27th then.
 MAX_RUNGS = 4
@@ -114,7 +114,7 @@ def training_of(search: Any, space: AnySpace) -> str | None:
     amounts = rungs(search, whole, 1)
     if isinstance(search.pruner, NopPruner) or len(amounts) == 1 or _goes_on_exactly(search, space):
         return None
-    where = " in the first fold" if search.pruner in (None, "racing") or isinstance(search.pruner, RacingPruner) else ""
+    where = " in the first fold" if search.pruner in (None, "racing") or first_fold_leads(search.pruner) else ""
     return f"{search.resource} in steps to {', '.join(map(str, amounts))}{where}"
 
 

@@ -102,12 +102,12 @@ def curve(
     [(1, 1.0), (2, 0.5)]
     """
     scores = [fold.test.get(metric, error_score) for fold in record.run]
-    # A study that is continued in another way has trials whose steps were of the other kind: of these the end counts.
     means = [(seen, total / seen) for seen, total in enumerate(itertools.accumulate(scores), start=1)]
     if climb is not None and record.rungs and record.climb == climb:
         # The folds after one that leads are as many wholes more.
         further = means[1:] if climb.first_fold_leads else []
         return [*record.rungs, *((seen * climb.whole, mean) for seen, mean in further)]
+    # A study that is continued in another way has trials whose steps were of another kind: of these the end counts.
     if climb is not None:
         n_wholes = len(record.folds) if climb.first_fold_leads else 1
         return [(n_wholes * climb.whole, float(np.mean(scores)))] * record.is_whole
