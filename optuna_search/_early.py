@@ -166,7 +166,10 @@ class EarlyStopping(MetaEstimatorMixin, BaseEstimator):
         """
         estimator = clone(self.estimator)
         booster = last_step(estimator)
-        kind = _checked(self, booster)
+        kind = kind_of(booster)
+        if complaints := _complaints(self, booster, kind):
+            raise InvalidRequestError(complaints)
+        assert kind is not None
         booster.set_params(**_settings(self, booster, kind))
 
         params = self._routed("fit", params)
@@ -319,6 +322,15 @@ def stops_early(estimator: Any) -> bool:
     return _stopping_in(estimator) is not None
 
 
+def complaints(estimator: Any) -> list[str]:
+    """Return what is wrong with an EarlyStopping, or a Pipeline that ends in one; nothing of any other estimator."""
+    stopping = _stopping_in(estimator)
+    if stopping is None:
+        return []
+    booster = last_step(stopping.estimator)
+    return _complaints(stopping, booster, kind_of(booster))
+
+
 def validation_fraction_of(estimator: Any) -> float | None:
     """Return the share of its rows by which an estimator stops early; None where it does not."""
     stopping = _stopping_in(estimator)
@@ -333,25 +345,22 @@ def _stopping_in(estimator: Any) -> EarlyStopping | None:
 # --- before a fit ---------------------------------------------------------------------------------------------------
 
 
-def _checked(stopping: EarlyStopping, booster: Any) -> Kind:
-    """Return how the booster is stopped, or raise every complaint there is."""
-    kind = kind_of(booster)
-    complaints = [
+def _complaints(stopping: EarlyStopping, booster: Any, kind: Kind | None) -> list[str]:
+    """Return everything for which a booster cannot be stopped as it is asked for."""
+    found = [
         complaint
         for name in _CONSTRAINTS
         if (complaint := constraint_complaint(_CONSTRAINTS, name, getattr(stopping, name), type(stopping).__name__))
     ]
     if kind is None:
-        complaints.append(
+        found.append(
             f"{type(booster).__name__} is nothing that EarlyStopping can stop. It takes a classifier or regressor of "
             "LightGBM, XGBoost or CatBoost, or scikit-learn's HistGradientBoosting or GradientBoosting, by itself or "
             "as the last step of a Pipeline."
         )
     else:
-        complaints += _booster_complaints(booster, kind, stops=stopping.n_iterations is None)
-    if kind is None or complaints:
-        raise InvalidRequestError(complaints)
-    return kind
+        found += _booster_complaints(booster, kind, stops=stopping.n_iterations is None)
+    return found
 
 
 def _booster_complaints(booster: Any, kind: Kind, *, stops: bool) -> Iterator[str]:

@@ -80,7 +80,7 @@ def check(search: Any) -> AnySpace:
         raise InvalidRequestError([*complaints, *error.complaints]) from error.__cause__
     complaints += _space_complaints(search, space, examples, wrong)
     if complaints:
-        raise InvalidRequestError(complaints)
+        raise InvalidRequestError(list(dict.fromkeys(complaints)))
     _refuse_what_comes_later(search)
     return space
 
@@ -177,13 +177,22 @@ def _misfit(search: Any, params: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} with {names} holds a choice that cannot be copied for a fit: {error}"
         return
     try:
-        if params:
-            clone(search.estimator).set_params(**copied)
+        candidate = clone(search.estimator).set_params(**copied) if params else search.estimator
     except (ValueError, AttributeError) as error:
         if "Invalid parameter" in str(error) or "set_params" in str(error):
             yield f"{name} with {names} does not fit the estimator: {error}"
     except Exception:
         return  # an estimator with a set_params of its own kind says what it has to say when it is fitted
+    else:
+        yield from _stopping_complaints(candidate)
+
+
+def _stopping_complaints(candidate: Any) -> Iterator[str]:
+    """Yield what cannot be stopped early; whoever has an EarlyStopping has imported it."""
+    if "optuna_search._early" in sys.modules:
+        from optuna_search import _early
+
+        yield from _early.complaints(candidate)
 
 
 def _refuse_what_comes_later(search: Any) -> None:

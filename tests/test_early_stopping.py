@@ -233,6 +233,21 @@ def test_what_cannot_be_stopped_is_refused_with_what_can_be():
     assert best_iteration_of(LogisticRegression()) is None and fixed(LogisticRegression(), 5).get_params()["C"] == 1.0
 
 
+def test_a_search_refuses_it_before_the_first_fit_and_once():
+    model = make_pipeline(StandardScaler(), EarlyStopping(LogisticRegression(), rounds=0))
+    spaces = [{"earlystopping__estimator__C": [c]} for c in (0.1, 1.0)]
+    with pytest.raises(InvalidRequestError) as caught:
+        OptunaSearchCV(model, spaces, cv=2).fit(X, Y)
+    first, second = caught.value.complaints
+    assert "rounds" in first and second.startswith("LogisticRegression is nothing that EarlyStopping can stop")
+
+
+def test_what_candidates_bring_is_not_missed_in_the_estimator():
+    model = EarlyStopping(make("catboost", learning_rate=None), rounds=3)
+    found = OptunaSearchCV(model, {"estimator__learning_rate": [0.1, 0.3]}, cv=2).fit(X, Y)
+    assert (found.cv_results_["split0_best_iteration"] >= 1).all()
+
+
 @pytest.mark.parametrize(
     ("library", "settings", "message"),
     [
