@@ -234,6 +234,28 @@ def overall(runs: Runs, budget: int) -> dict[str, Any]:
     return {method: row(method) for method in order}
 
 
+def curves(runs: Runs, budget: int) -> dict[str, Any]:
+    """Return the mean regret on the way, by folds and by processor time; 1 where there is no score yet, or a worse one.
+
+    The unit of time is what random search takes in the same cell.
+    """
+    scales = {task: scale_of(runs, task) for task in tasks_of(runs)}
+    folds = [budget * n // 20 for n in range(1, 21)]
+    times = [n / 10 for n in range(1, 31)]
+
+    def curve(method: str, best: Callable[[Run, float, dict[str, Run]], float], at: list[Any]) -> list[float]:
+        cells = [(scales[task], cell) for (task, _), cell in runs.items() if method in cell]
+        return [
+            round(mean(min(scale.regret(best(cell[method], x, cell)), 1.0) for scale, cell in cells), 4) for x in at
+        ]
+
+    by_folds = {name: curve(name, lambda run, n, _: run.best(folds=n), folds) for name in methods_of(runs)}
+    by_time = {
+        name: curve(name, lambda run, x, cell: run.best(cpu=x * cell[RANDOM].cpu), times) for name in methods_of(runs)
+    }
+    return {"folds": folds, "regret by folds": by_folds, "cpu time": times, "regret by cpu time": by_time}
+
+
 def figures(runs: Runs, budget: int) -> dict[str, Any]:
     """Return all that is to be said of the runs."""
     table = overall(runs, budget)
@@ -248,6 +270,7 @@ def figures(runs: Runs, budget: int) -> dict[str, Any]:
         },
         f"{one} against the others, held out": {name: versus(runs, one, name, held_out) for name in others},
         "the best of the others": second,
+        "curves": curves(runs, budget),
         "tasks": {task: of_task(runs, task, budget) for task in tasks_of(runs)},
     }
 
