@@ -24,6 +24,7 @@ from invariants import (
     opener,
     rows_of,
 )
+from optuna.pruners import NopPruner
 from simulating import Killed, World
 
 from optuna_search._record import CLAIM, FAILURE, RECORD
@@ -86,7 +87,9 @@ class Searches(RuleBasedStateMachine):
 
     def begin(self, process, sampler=0):
         budget = self.budget
-        how = {"n_trials": budget} if self.by_fits is None else {"n_fits": N_SPLITS * budget - self.by_fits}
+        how = {"n_trials": budget}
+        if self.by_fits is not None:  # of trials that race a budget of fits has more, or fewer
+            how = {"n_fits": N_SPLITS * budget - self.by_fits, "pruner": NopPruner()}
         how["sampler"] = self.case.samplers[sampler % len(self.case.samplers)]
 
         def acknowledge(study, trial):
