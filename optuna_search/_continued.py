@@ -35,6 +35,7 @@ def trained(
     amount: int,
     state: State | None = None,
     last: bool = True,
+    plainly: bool = False,
 ) -> tuple[Any, State | None]:
     """Return an estimator that has had an amount of a resource.
 
@@ -54,6 +55,9 @@ def trained(
         What the rung before returned. Without it, or after more than `amount`, the training starts at the beginning.
     last : bool
         Whether no rung follows. At the others it is no news that iterations have not converged.
+    plainly : bool
+        Whether what comes of it is to be just what one fit comes to: where going on would come to something else, the
+        last step is trained anew.
 
     Returns
     -------
@@ -68,14 +72,15 @@ def trained(
             return refitted(estimator, X, y, fit_params, resource=resource, amount=amount), None
     if state is not None and amount < state.amount:
         state = None
-    if state is not None and (state.stopped or amount == state.amount):
-        return _shown(state, name, amount), state
 
     model = last_step(estimator)
     prepared, given = _prepared(estimator, X, y, fit_params, state)
     way = way_of(model, name, given.params)
+    before = None if plainly and not is_exact(way, model, name) else state
+    if before is not None and (before.stopped or amount == before.amount):
+        return _shown(before, name, amount), before
     with unsaid(ConvergenceWarning) if quiet else contextlib.nullcontext():
-        one = way(model, given, name, amount, state)
+        one = way(model, given, name, amount, before)
     fitted = _with_last(prepared, one.model)
     in_pipeline = isinstance(estimator, Pipeline)
     if way is from_scratch and not in_pipeline and not one.stopped:
@@ -93,10 +98,8 @@ def refitted(estimator: Any, X: Any, y: Any, fit_params: Mapping[str, Any], *, r
 def goes_on_exactly(estimator: Any, resource: str) -> bool:
     """Whether training that goes on comes to just what one fit does, whatever the other parameters are."""
     name = _own_name(estimator, resource)
-    if name is None or name == PARTIAL_FIT:
-        return True
     model = last_step(estimator)
-    return is_exact(way_of(model, name, {}), model, name)
+    return name is None or is_exact(way_of(model, name, {}), model, name)
 
 
 # --- pipelines --------------------------------------------------------------------------------------------------------

@@ -112,10 +112,15 @@ def training_of(search: Any, space: AnySpace) -> str | None:
     if search.resource == N_SAMPLES:
         return f"up to {whole} samples"
     amounts = rungs(search, whole, 1)
-    if isinstance(search.pruner, NopPruner) or len(amounts) == 1 or _goes_on_exactly(search, space):
+    in_one_go = isinstance(search.pruner, NopPruner) or _races(search) or len(amounts) == 1
+    if in_one_go or _goes_on_exactly(search, space):
         return None
-    where = " in the first fold" if search.pruner in (None, "racing") or first_fold_leads(search.pruner) else ""
-    return f"{search.resource} in steps to {', '.join(map(str, amounts))}{where}"
+    return f"{search.resource} in steps to {', '.join(map(str, amounts))}"
+
+
+def _races(search: Any) -> bool:
+    """Whether trials race; then one fold of a trial goes from rung to rung, and ends as the others that do not."""
+    return search.pruner in (None, "racing") or first_fold_leads(search.pruner)
 
 
 def _goes_on_exactly(search: Any, space: AnySpace) -> bool:
@@ -149,7 +154,7 @@ def resource_of(search: Any, y: Any, splits: Folds) -> Resource | None:
     if search.resource != N_SAMPLES:
         whole = _given_whole(search)
         assert whole is not None
-        return Resource(search.resource, rungs(search, whole, 1))
+        return Resource(search.resource, rungs(search, whole, 1), ends_plainly=_races(search))
     parts = [indices(training) for training, _ in splits]
     most = max(part.size for part in parts)
     whole = most if isinstance(search.max_resources, str) else int(search.max_resources)

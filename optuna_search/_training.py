@@ -23,6 +23,8 @@ class Resource:
     amounts: tuple[int, ...]
     #: For samples: those of the training part of each fold, in the order in which they come in.
     orders: tuple[np.ndarray, ...] = ()
+    #: Whether a model with the whole of it is to be just what one fit comes to, also where training has gone on.
+    ends_plainly: bool = False
 
     @property
     def whole(self) -> int:
@@ -76,6 +78,7 @@ class Training:
         del self._estimator.fit
         last = self._amount == self._resource.whole
         rung: dict[str, Any] = {"resource": self._resource.name, "amount": self._amount, "last": last}
+        rung["plainly"] = last and self._resource.ends_plainly
         fitted, state = trained(self._estimator, X, y, params, state=self.state, **rung)
         self.state = None if last else state
         # What goes on is the estimator of the rung before, or a copy; what is scored is the one that was given.

@@ -93,7 +93,7 @@ def way_of(model: Any, name: str, fit_params: Mapping[str, Any]) -> Way:
 
 def is_exact(way: Way, model: Any, name: str) -> bool:
     """Whether training that goes on in a way comes to just what one fit does, whatever the other parameters are."""
-    return way in (from_scratch, _on_a_snapshot) or (way is _warmly and _counts_all(model, name))
+    return way in (from_scratch, _passes, _on_a_snapshot) or (way is _warmly and _counts_all(model, name))
 
 
 def from_scratch(model: Any, given: Given, name: str, amount: int, before: State | None) -> Trained:

@@ -246,6 +246,32 @@ def test_all_that_grows_grows_bare_and_in_a_pipeline_with_weights_and_without(na
     assert found.score(X, Y) > (0.6 if exact else 0.3)
 
 
+#: What makes further trees others than those of one fit.
+DRAWN = {"subsample": 0.5, "colsample_bytree": 0.5, "random_state": 0}
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True], ids=["bare", "in a Pipeline"])
+@pytest.mark.parametrize("name", ["SGD", "MLP", "lightgbm", "xgboost"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # nine iterations are few
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_a_trial_that_raced_has_the_scores_of_plain_fits_and_its_study_goes_on_without_a_resource(name, in_pipeline):
+    make, resource, (parameter, values), _ = GROWING[name]
+    model, step = make(), ""
+    if name in ("lightgbm", "xgboost"):
+        model.set_params(**DRAWN, **{"subsample_freq": 1} if name == "lightgbm" else {})
+    if in_pipeline:
+        model, step = Pipeline([("scale", StandardScaler()), ("clf", model)]), "clf__"
+    space, where = {step + parameter: values}, {"storage": InMemoryStorage(), "study_name": "raced"}
+    found = search(model, space, resource=step + resource, **where).fit(X, Y).cv_results_
+    whole = GridSearchCV(model, space, cv=CV, refit=False).fit(X, Y).cv_results_
+    complete = found["trial_state"] == "COMPLETE"
+    assert complete.any() and found["n_resources"].max() == 9
+    for split in range(3):
+        key = f"split{split}_test_score"
+        assert found[key][complete].tolist() == whole[key][complete].tolist()
+    assert search(model, space, **where).fit(X, Y).n_trials_ == 3
+
+
 def test_max_resources_says_the_whole_and_belongs_to_the_identity_of_the_study():
     where = {"storage": InMemoryStorage(), "study_name": "forest"}
     forest = RandomForestClassifier(random_state=0)
@@ -452,8 +478,8 @@ def test_a_step_that_ends_elsewhere_than_one_fit_makes_another_study():
     model = Pipeline([("clf", boosting)])
     where = {"storage": InMemoryStorage(), "study_name": "s", "resource": "clf__max_iter"}
     space = {"clf": [boosting, SGDClassifier(max_iter=9, random_state=0)]}
-    search(model, space, **where).fit(X, Y)
-    with pytest.raises(StudyMismatchError, match=r"clf__max_iter in steps to 1, 3, 9 in the first fold, given"):
+    search(model, space, **where, **HALVING).fit(X, Y)
+    with pytest.raises(StudyMismatchError, match=r"the study has clf__max_iter in steps to 1, 3, 9, given is nothing"):
         search(model, space, **where, pruner=NopPruner()).fit(X, Y)
 
 
