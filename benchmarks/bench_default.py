@@ -31,8 +31,8 @@ from optuna_search import OptunaSearchCV
 from optuna_search.pruners import RacingPruner
 
 FITS, MORE_FITS = 300, 1000
-#: The searches of many fits take long; no more seeds than these have one.
-MAX_SEEDS = 2
+#: The searches of many fits take long; no more seeds than this have them.
+MAX_SEEDS = 1
 #: How many points of a sequence that fills the space evenly a search may begin with.
 N_FIRST = 10
 #: Name -> what a search has beside its budget and its seed; a sampler is made anew for each seed.
