@@ -38,8 +38,7 @@ class RacingPruner(BasePruner):
     confidence : float, default=0.99
         How sure to be, from 0.5 to 1: the share of trials that would end with less than the upper end of the
         interval. At 0.99, over 15 tasks and 10 seeds of 60 random candidates and five folds, 53 % of the fits were
-        saved, and 3 of 150 searches found a lower best; at 0.9 a search of 300 fits found less in the end
-        (`docs/fewer_fits.md`).
+        saved, and 3 of 150 searches found a lower best (`docs/fewer_fits.md`).
 
     Notes
     -----
