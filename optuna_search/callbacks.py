@@ -115,7 +115,7 @@ class Progress:
         if verdict.pruned:
             n_folds = len(record.run)
             how_far = f"{n_folds} fold{'s' * (n_folds != 1)}"
-            if record.climb and record.rungs and (n_folds == 1 or not record.climb.first_fold_leads):
+            if record.climb and record.rungs and record.rungs[-1][0] < record.climb.whole:
                 how_far = f"{record.rungs[-1][0]} of {record.climb.whole} {record.climb.name}"
             outcome = f"pruned after {how_far}, {outcome}"
         written = {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in record.params.items()}

@@ -11,7 +11,7 @@ import pytest
 import sklearn
 from estimators import KnownScore
 from optuna.distributions import FloatDistribution
-from optuna.pruners import NopPruner
+from optuna.pruners import NopPruner, ThresholdPruner
 from optuna.storages import InMemoryStorage
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
@@ -361,23 +361,24 @@ def test_training_that_goes_on_counts_once(pruner):
     assert 20 <= climbed * found.cv_results_["n_resources"].sum() / 9 + wholes.sum() < 23
 
 
+class Grows(KnownScore):
+    """Has the number of its trees for a score, and notes how it was fitted."""
+
+    fits: ClassVar[list] = []
+
+    def __init__(self, n_estimators=9, x=0.0):
+        self.n_estimators = n_estimators
+        self.x = x
+
+    def fit(self, X, y):
+        Grows.fits.append((self.x, self.n_estimators))
+        return super().fit(X, y)
+
+    def score(self, X, y):
+        return self.x + self.n_estimators / 100
+
+
 def test_where_trials_race_the_first_fold_goes_ahead_and_the_others_get_the_whole():
-    class Grows(KnownScore):
-        """Has the number of its trees for a score, and notes how it was fitted."""
-
-        fits: ClassVar[list] = []
-
-        def __init__(self, n_estimators=9, x=0.0):
-            self.n_estimators = n_estimators
-            self.x = x
-
-        def fit(self, X, y):
-            Grows.fits.append((self.x, self.n_estimators))
-            return super().fit(X, y)
-
-        def score(self, X, y):
-            return self.x + self.n_estimators / 100
-
     Grows.fits.clear()
     found = search(Grows(), {"x": [3.0, 3.5, 4.0, 1.0]}, resource="n_estimators").fit(X, Y)
     whole = [1, 3, 9, 9, 9]
@@ -385,6 +386,20 @@ def test_where_trials_race_the_first_fold_goes_ahead_and_the_others_get_the_whol
     assert found.cv_results_["n_resources"].tolist() == [9, 9, 9, 1]
     assert n_folds_of(found).tolist() == [3, 3, 3, 1]
     assert found.cv_results_["split0_test_score"].tolist() == pytest.approx([3.09, 3.59, 4.09, 1.01])
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({}, "pruned after 1 of 9 n_estimators, score 1.01"),
+        ({"min_resources": 9}, "pruned after 1 fold, score 1.09"),
+        ({"pruner": ThresholdPruner(lower=2)}, "pruned after 1 of 9 n_estimators, score 1.01"),
+    ],
+    ids=["at a rung", "with the whole in one fold", "at a rung of all folds"],
+)
+def test_a_line_says_how_far_a_pruned_trial_has_come(how, said, capsys):
+    search(Grows(), {"x": [3.0, 3.5, 4.0, 1.0]}, resource="n_estimators", refit=False, verbose=2, **how).fit(X, Y)
+    assert f"trial 3: {said} with x=1.0 (" in capsys.readouterr().err
 
 
 def test_it_is_continued_and_read_back(storage):
