@@ -123,11 +123,11 @@ class OptunaSearchCV(BaseSearchCV):
         None: "racing" with `resource`, and with `n_fits` where no `sampler` is given and no grid searched whole; else
         every trial runs all its folds, as in ``GridSearchCV``. ``optuna.pruners.NopPruner()`` prunes nothing.
     resource : str, default=None
-        What trials get more and more of, each rung in all folds; where they race, the first fold goes ahead from rung
-        to rung, and the others get the whole at once: "n_samples" of the training part; an integer
+        What trials get more and more of, each rung in all folds: "n_samples" of the training part; an integer
         parameter, such as "n_estimators" or "clf__max_iter", whose training goes on from rung to rung where the
         estimator can (``warm_start``, LightGBM, XGBoost, CatBoost); "partial_fit", passes over the training
-        data. Only trials that had the whole of it can win, and the best one is refitted with the whole.
+        data. Where trials race, only the first fold goes from rung to rung, and the others get the whole at once.
+        Only trials that had the whole of it can win, and the best one is refitted with the whole.
     min_resources : int or {"auto", "smallest", "exhaust"}, default="auto"
         The least of the first rung. "smallest" and "exhaust": 1, for samples twice the folds times the classes.
         "auto": the same, with four rungs at most, for the first ones of many tell little and cost time.
