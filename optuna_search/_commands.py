@@ -14,10 +14,10 @@ from optuna.trial import FrozenTrial
 
 from optuna_search import studies
 from optuna_search._arguments import VARIABLE, UsageError
+from optuna_search._leaderboard import Leader, Leaderboard
 from optuna_search._opening import open_existing
 from optuna_search._reading import leaderboard_of
 from optuna_search._record import FAILURE, counts, measured_here
-from optuna_search._results import Leader, Leaderboard
 from optuna_search._run import Outcome, open_store, run
 from optuna_search._serving import in_a_url, require_grpc
 from optuna_search._storage import in_plain_words, open_storage

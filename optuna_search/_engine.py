@@ -41,11 +41,11 @@ from optuna_search._propose import Proposals
 from optuna_search._prune import Pruning, Step
 from optuna_search._record import FAILURE, HANDED_BACK, Climb, Fold, Record, counts, is_alive, measured_here
 from optuna_search._request import Budget
-from optuna_search._results import Verdict, curve, judge
 from optuna_search._roster import Roster
 from optuna_search._signals import came_by_signal, undisturbed
 from optuna_search._space import AnySpace, Candidate
 from optuna_search._store import Store
+from optuna_search._verdict import Verdict, curve, judge
 from optuna_search._warned import Warned
 from optuna_search._workers import Workers
 from optuna_search.exceptions import LateResultWarning, SpaceError

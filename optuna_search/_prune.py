@@ -23,7 +23,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import Trial, TrialState
 
 from optuna_search._compat import no_experimental_warnings, quiet_optuna
-from optuna_search._results import Verdict
+from optuna_search._verdict import Verdict
 from optuna_search.pruners import MAX_PEERS, RacingPruner
 
 #: The race begins its shadow study anew when it has so many trials; more than it asks are of no use to it.

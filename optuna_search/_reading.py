@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from optuna_search._kept import Kept
+from optuna_search._leaderboard import Leaderboard
 from optuna_search._record import origin_text
-from optuna_search._results import Leaderboard, Row, cv_results, metrics_of
+from optuna_search._results import Row, cv_results, metrics_of
 from optuna_search._space import AnySpace
 from optuna_search._store import Store
 from optuna_search._tokens import plain

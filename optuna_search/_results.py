@@ -1,30 +1,20 @@
-"""From the records of trials to results: verdicts, ``cv_results_``, the leaderboard. Pure functions."""
+"""From the records of trials to ``cv_results_``. Pure functions."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
 from optuna_search._compat import format_results, warn_or_raise_about_fit_failures
-from optuna_search._hints import closest
-from optuna_search._record import Climb, Fold, Record
-from optuna_search._tables import NAME_WIDTH, html_table, pandas, printable, shortened, text_table
-from optuna_search._tokens import token
-from optuna_search.exceptions import InvalidRequestError
-
-#: Columns of a leaderboard get no wider than this in a terminal.
-MAX_WIDTH = 40
-#: The same in HTML, where a cell breaks its lines.
-MAX_WIDTH_HTML = 200
+from optuna_search._record import Fold, Record
 
 
 @dataclass(frozen=True)
@@ -39,81 +29,6 @@ class Row:
     record: Record
     #: Where a trial that was carried over was measured.
     origin: str | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a finished trial came to."""
-
-    #: The mean score over the folds that were run; None if the trial failed.
-    value: float | None
-    #: Why it failed.
-    failure: str | None = None
-    #: Whether it was ended before its last fold, or with a part of the resource.
-    pruned: bool = False
-
-
-def judge(record: Record, metric: str, error_score: float) -> Verdict:
-    """Return what a trial comes to by the folds that it has run.
-
-    Parameters
-    ----------
-    record : Record
-        With some fold run.
-    metric : str
-        The metric that is pursued.
-    error_score : float
-        What stands for the score of a fit that failed.
-    """
-    scores = [fold.test.get(metric, error_score) for fold in record.run]
-    if not any(math.isnan(score) or score == math.inf for score in scores):
-        return Verdict(float(np.mean(scores)), pruned=record.pruned)
-    failures = [fold.failure.line for fold in record.run if fold.failure is not None]
-    return Verdict(None, failures[0] if failures else f"non-finite score: {metric}={scores}")
-
-
-def curve(
-    record: Record, metric: str, error_score: float, climb: Climb | None = None, *, each_fold: bool = False
-) -> list[tuple[int, float]]:
-    """Return what a trial came to step by step, for those who decide whether it goes on.
-
-    Parameters
-    ----------
-    record : Record
-        Of a trial that has begun.
-    metric : str
-        The metric that is pursued.
-    error_score : float
-        What stands for the score of a fit that failed.
-    climb : Climb or None
-        How trials get more and more of a resource, where steps are amounts of one; else they are folds.
-    each_fold : bool
-        Whether the score after a fold is that of the fold; else it is the mean up to there.
-
-    Returns
-    -------
-    steps : list of (int, float)
-        How much it had seen, in folds or in units of the resource, and its score then.
-
-    Examples
-    --------
-    >>> folds = [Fold({"score": score}, {}, 0.1, 0.1) for score in (1.0, 0.0)]
-    >>> curve(Record({}, (*folds, None)), "score", 0.0)
-    [(1, 1.0), (2, 0.5)]
-    """
-    scores = [fold.test.get(metric, error_score) for fold in record.run]
-    means = [(seen, total / seen) for seen, total in enumerate(itertools.accumulate(scores), start=1)]
-    if climb is not None and record.rungs and record.climb == climb:
-        # The folds after one that leads are as many wholes more.
-        further = means[1:] if climb.first_fold_leads else []
-        return [*record.rungs, *((seen * climb.whole, mean) for seen, mean in further)]
-    # A study that is continued in another way has trials whose steps were of another kind: of these the end counts.
-    if climb is not None:
-        n_wholes = len(record.folds) if climb.first_fold_leads else 1
-        return [(n_wholes * climb.whole, float(np.mean(scores)))] * record.is_whole
-    if record.rungs and record.pruned:
-        return []
-    return list(enumerate(scores, start=1)) if each_fold else means
 
 
 def metrics_of(records: Sequence[Record]) -> list[str]:
@@ -277,190 +192,3 @@ def report_failed_fits(records: Sequence[Record], error_score: float | str) -> N
     """
     out = [{"fit_error": fold.failure.traceback if fold.failure else None} for record in records for fold in record.run]
     warn_or_raise_about_fit_failures(out, error_score)
-
-
-# --- the leaderboard ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Leader:
-    """One entry of a leaderboard.
-
-    Attributes
-    ----------
-    rank : int
-        1 is the best; equal scores share a rank.
-    trial_number : int
-        The trial's number in the study.
-    params : dict
-        What to give to ``estimator.set_params``.
-    score : float
-        The mean over the folds of the metric that the board is sorted by.
-    std : float
-        Its standard deviation over the folds, as in ``cv_results_``.
-    metrics : dict
-        The mean over the folds of every metric.
-    origin : str or None
-        Where it was measured, as in "svc #12", if that was in another study.
-    """
-
-    rank: int
-    trial_number: int
-    params: dict[str, Any]
-    score: float
-    std: float
-    metrics: dict[str, float]
-    origin: str | None = None
-    #: The parameters as the record has them, objects by their names: what the tables show.
-    texts: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-
-class Leaderboard(Sequence[Leader]):
-    """The trials of a search that have a score, best first.
-
-    It is a sequence: ``board[0]`` is the best, ``board[:3]`` the first three. Called, it gives the first few
-    by any metric: ``board(5, by="roc_auc")``. It shows itself as a table, in notebooks in HTML.
-
-    Parameters
-    ----------
-    results : dict
-        ``cv_results_``.
-    metric : str
-        What to sort by.
-    texts : sequence of dict
-        For each row of the results, its parameters as the record has them.
-    """
-
-    def __init__(self, results: Mapping[str, Any], metric: str, texts: Sequence[Mapping[str, Any]]) -> None:
-        self._results = results
-        self._texts = texts
-        self.metric = metric
-        names = _metrics(results)
-        means = results[f"mean_test_{metric}"]
-        ranks = results[f"rank_test_{metric}"]
-        origins = results.get("trial_origin", [None] * len(means))
-        order = [i for i in np.argsort(ranks, kind="stable") if not np.isnan(means[i]) and means[i] != np.inf]
-        self._leaders = [
-            Leader(
-                int(ranks[i]),
-                int(results["trial_number"][i]),
-                dict(results["params"][i]),
-                float(means[i]),
-                float(results[f"std_test_{metric}"][i]),
-                {name: float(results[f"mean_test_{name}"][i]) for name in names},
-                origins[i],
-                texts[i],
-            )
-            for i in order
-        ]
-
-    @classmethod
-    def empty(cls) -> Leaderboard:
-        """Return the board of a study in which nothing has a score yet."""
-        no_rows: dict[str, Any] = {"params": [], "trial_number": []}
-        return cls(no_rows | {f"{key}_test_score": np.array([]) for key in ("mean", "std", "rank")}, "score", [])
-
-    def __call__(self, n: int | None = None, *, by: str | None = None) -> Leaderboard:
-        """Return the first `n` entries, sorted by the metric `by`.
-
-        Parameters
-        ----------
-        n : int or None
-            How many; None for all.
-        by : str or None
-            A metric; None for the one the board is sorted by.
-
-        Raises
-        ------
-        InvalidRequestError
-            If there is no such metric, or `n` is not a positive whole number.
-        """
-        metric = self.metric if by is None else by
-        if f"mean_test_{metric}" not in self._results:
-            names = _metrics(self._results)
-            hint = closest(str(by), names)
-            raise InvalidRequestError(
-                f"by={by!r} is not a metric of this search; its metrics: {', '.join(names)}. {hint}".rstrip()
-            )
-        if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1):
-            raise InvalidRequestError(f"n={n!r} must be a whole number from 1, or None for all entries.")
-        board: Leaderboard = Leaderboard(self._results, metric, self._texts)[:n]
-        return board
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            part = Leaderboard.__new__(Leaderboard)
-            vars(part).update(vars(self) | {"_leaders": self._leaders[index]})
-            return part
-        return self._leaders[index]
-
-    def __len__(self) -> int:
-        return len(self._leaders)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Leaderboard) and self._leaders == other._leaders
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def _columns(self) -> tuple[list[str], list[str]]:
-        params = dict.fromkeys(name for leader in self._leaders for name in leader.params)
-        metrics = [name for leader in self._leaders[:1] for name in leader.metrics if name != self.metric]
-        return list(params), metrics
-
-    def _table(self, width: int) -> tuple[list[str], list[list[str]]]:
-        """Return header and cells as texts of at most this width; a parameter that a trial does not have is empty."""
-        params, metrics = self._columns()
-        forked = any(e.origin for e in self._leaders)
-        header = ["rank", "trial", self.metric, "std", *metrics, *(["from"] if forked else []), *params]
-        rows = [
-            [str(e.rank), str(e.trial_number), f"{e.score:.4f}", f"{e.std:.4f}"]
-            + [f"{e.metrics[name]:.4f}" for name in metrics]
-            + ([shortened(e.origin or "", max(width, NAME_WIDTH))] if forked else [])
-            + [_short(e.params[name], e.texts.get(name), width) if name in e.params else "" for name in params]
-            for e in self._leaders
-        ]
-        return header, rows
-
-    def __repr__(self) -> str:
-        if not self._leaders:
-            return "no trial has a score yet"
-        header, rows = self._table(MAX_WIDTH)
-        return text_table(header, rows, numeric=4 + len(self._columns()[1]))
-
-    def _repr_html_(self) -> str:
-        return html_table(*self._table(MAX_WIDTH_HTML))
-
-    def to_frame(self) -> Any:
-        """Return the board as a pandas data frame, one row an entry, parameters as objects.
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-        """
-        pd = pandas()
-        params, metrics = self._columns()
-        columns: dict[str, list[Any]] = {
-            "rank": [e.rank for e in self._leaders],
-            "trial_number": [e.trial_number for e in self._leaders],
-            self.metric: [e.score for e in self._leaders],
-            "std": [e.std for e in self._leaders],
-        }
-        columns |= {name: [e.metrics[name] for e in self._leaders] for name in metrics}
-        if any(e.origin for e in self._leaders):
-            columns["origin"] = [e.origin for e in self._leaders]
-        objects = {f"param_{name}": [e.params.get(name) for e in self._leaders] for name in params}
-        return pd.DataFrame(columns).join(pd.DataFrame(objects, dtype=object))
-
-
-def _metrics(results: Mapping[str, Any]) -> list[str]:
-    return [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
-
-
-def _short(value: Any, text: str | None, width: int) -> str:
-    """Return a value as a cell shows it; objects go by the name that the record has for them."""
-    if isinstance(value, str | float):
-        text = value if isinstance(value, str) else f"{value:.6g}"
-    else:
-        text = token(value).text if text is None else str(text)
-    return shortened(printable(text), width)

@@ -31,6 +31,7 @@ from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_n
 from optuna_search._fork import Parent, check_whole, fork, forked, report_of
 from optuna_search._header import Header
 from optuna_search._kept import Kept, candidate_of
+from optuna_search._leaderboard import Leaderboard
 from optuna_search._lease import renewed
 from optuna_search._opening import create_or_continue, open_existing, unique_name, warn_of_foreign_trials
 from optuna_search._prune import Pruning, first_fold_leads, steps_of
@@ -39,7 +40,6 @@ from optuna_search._record import Climb, Record, measured_here
 from optuna_search._rescue import reachable, refit_told_apart, rescued, take_in_spilled
 from optuna_search._resource import resource_of, training_of, whole_estimator
 from optuna_search._results import (
-    Leaderboard,
     best_iteration,
     is_multimetric,
     metrics_of,

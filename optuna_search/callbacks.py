@@ -11,9 +11,9 @@ import optuna
 
 from optuna_search._compat import call_callbacks, storage_of
 from optuna_search._record import Record
-from optuna_search._results import Verdict
 from optuna_search._tables import printable
 from optuna_search._trouble import persistently
+from optuna_search._verdict import Verdict
 
 __all__: list[str] = []
 

@@ -16,7 +16,7 @@ FLOORS = [
     ["_hints", "_names", "_json", "_beyond", "_stops", "pruners"],
     ["_dimensions", "_record", "_fingerprint", "_samplers", "_forkreport", "_early"],
     ["_database", "_sqlite", "_journal", "_countable", "_ways"],
-    ["_space", "_storage", "_continued", "_results"],
+    ["_space", "_storage", "_continued", "_results", "_verdict", "_leaderboard"],
     ["_training", "_header", "_kept", "_salvage", "_serving", "_spill", "_trouble", "_upgrading"],
     ["_evaluate"],
     ["_chance", "_isolation", "_sharing"],

@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 from optuna_search import OptunaSearchCV
 from optuna_search._prune import NAMES, Pruning, steps_of
 from optuna_search._record import Climb, Fold, Record, decode, encode
-from optuna_search._results import Verdict, curve
+from optuna_search._verdict import Verdict, curve
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 from optuna_search.pruners import RacingPruner
 
