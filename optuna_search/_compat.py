@@ -270,6 +270,13 @@ def call_callbacks(study: optuna.Study, calls: Callable[[], None]) -> bool:
         study._stop_flag = False
 
 
+def non_domination_rank(losses: Any) -> Any:
+    """Return for each row of losses how many fronts are before the one that it is on."""
+    from optuna.study._multi_objective import _fast_non_domination_rank
+
+    return _fast_non_domination_rank(losses)
+
+
 def storage_id(trial: optuna.trial.FrozenTrial) -> int:
     """Return the number by which a storage knows a trial."""
     return trial._trial_id

@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_search._compat import quiet_optuna, storage_id, trial_number, uncached
 from optuna_search._database import already_there, study_names
 from optuna_search._lease import send_away
-from optuna_search._record import ABANDONED, CLAIM, FAILURE, RECORD, WORKER, state_of, value_of
+from optuna_search._record import ABANDONED, CLAIM, FAILURE, RECORD, WORKER, state_of, values_of
 from optuna_search._references import Ids, translated
 from optuna_search.exceptions import StorageError
 
@@ -77,8 +77,7 @@ def _landed(trial: FrozenTrial) -> FrozenTrial:
     # When it ended nobody knows; a date that another try would also give.
     landed.datetime_complete = trial.datetime_start
     if RECORD in trial.user_attrs:
-        value = value_of(trial)
-        landed.state, landed.values = TrialState[state_of(trial.user_attrs[RECORD])], None if value is None else [value]
+        landed.state, landed.values = TrialState[state_of(trial.user_attrs[RECORD])], values_of(trial)
     else:
         attrs = {key: one for key, one in trial.user_attrs.items() if key != CLAIM}
         landed.state, landed.values, landed.user_attrs = TrialState.FAIL, None, attrs | {FAILURE: ABANDONED}

@@ -33,8 +33,10 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
+from optuna_search._damage import readable
 from optuna_search._evaluate import Outcome, Task, lost
 from optuna_search._flight import Flight
+from optuna_search._goals import Goal, is_one_metric
 from optuna_search._kept import EXITED, Kept, candidate_of, kept_of, took_its_process_along
 from optuna_search._others import Others
 from optuna_search._propose import Proposals
@@ -84,8 +86,9 @@ class Engine:
         Folds of a trial.
     budget : Budget
         When to stop.
-    metric_of : callable
-        Given a fold with scores, the name of the metric that is pursued; it may raise.
+    goals_of : callable
+        What is pursued, by the names that a fold with scores has for it, and it may raise; given None, as far as it is
+        known before the first score.
     error_score : float
         What stands for the score of a failed fit.
     fold_context : callable
@@ -106,7 +109,7 @@ class Engine:
     climb: Climb | None
     n_splits: int
     budget: Budget
-    metric_of: Callable[[Fold], str]
+    goals_of: Callable[[Fold | None], Sequence[Goal]]
     error_score: float
     fold_context: Callable[[int], Any]
     watch: Callable[[int, int, Verdict, Record], bool]
@@ -214,9 +217,13 @@ class Engine:
         for guest in self._guests.pop(key, []):
             self._finish(guest, record)
 
-    @staticmethod
-    def _verdict(kept: Kept) -> Verdict:
-        return Verdict(kept.trial.value, kept.trial.user_attrs.get(FAILURE), kept.record.pruned)
+    def _verdict(self, kept: Kept) -> Verdict:
+        trial, n_goals = kept.trial, len(self.goals_of(None))
+        values = None if trial.values is None else tuple(trial.values)
+        with readable(f"Trial {trial.number}"):
+            if values is not None and len(values) != n_goals:
+                raise ValueError(f"it came to {len(values)} numbers, and the study has {n_goals} goals")
+        return Verdict(values, trial.user_attrs.get(FAILURE), kept.record.pruned)
 
     def _lost(self, number: int) -> None:
         """Take in that a trial was given up: its place is free again, and so is its candidate."""
@@ -428,7 +435,7 @@ class Engine:
         record = replace(record, params=dict(flight.candidate.kept))
         verdict = self._judge(record)
         with undisturbed():
-            taken = self.store.finish(flight.trial_id, record, verdict.value, verdict.failure)
+            taken = self.store.finish(flight.trial_id, record, verdict)
             del self._flights[flight.number]
         if not taken:
             self._come_back(flight, record)
@@ -457,19 +464,24 @@ class Engine:
         )
 
     def _judge(self, record: Record) -> Verdict:
-        return judge(record, self._metric(record), self.error_score)
+        return judge(record, self._goals(record), self.error_score)
 
-    def _metric(self, record: Record) -> str:
-        scored = next((fold for fold in record.run if fold.test), None)
-        return self.metric_of(scored) if scored else "score"
+    def _goals(self, record: Record) -> Sequence[Goal]:
+        return self.goals_of(next((fold for fold in record.run if fold.test), None))
 
     def _curve(self, record: Record) -> Sequence[tuple[int, float]]:
-        """Return what a pruner is shown of a trial: after each of its steps a score."""
-        return curve(record, self._metric(record), self.error_score, self.climb, each_fold=self.pruning.sees_folds)
+        """Return what a pruner is shown of a trial: after each of its steps a score; several goals are not compared."""
+        goals = self._goals(record)
+        if not is_one_metric(goals):
+            return ()
+        return curve(record, goals[0].name, self.error_score, self.climb, each_fold=self.pruning.sees_folds)
 
-    def _worth(self, record: Record, verdict: Verdict) -> float | None:
+    def _worth(self, record: Record, verdict: Verdict) -> Sequence[float] | None:
         """Return what the sampler is told of a trial: of one that was pruned what its score would have come to."""
-        return self.pruning.worth(self._curve(record), verdict)
+        if not verdict.pruned or len(self._goals(record)) > 1:  # those were pruned when there was one goal
+            return verdict.values
+        worth = self.pruning.worth(self._curve(record), verdict)
+        return None if worth is None else (worth,)
 
     def _release(self) -> None:
         """Give up what is in the air: the search was stopped, or something was raised."""

@@ -55,7 +55,7 @@ def fingerprint(
     splits: Sequence[tuple[Any, Any]],
     scoring: Any,
     error_score: Any,
-    objective: str,
+    objective: str | Sequence[str],
     estimator: Any,
     space: DescribedSpace,
     training: str | None = None,
@@ -72,8 +72,8 @@ def fingerprint(
         The indices of every fold.
     scoring, error_score : object
         As given to the search.
-    objective : str
-        The metric that is pursued.
+    objective : str or sequence of str
+        The metric that is pursued, or several goals.
     estimator : estimator
         With its fixed parameters.
     space : DescribedSpace

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from sklearn.base import clone
@@ -24,8 +25,9 @@ from optuna_search import _owner, _record
 from optuna_search._beyond import beyond
 from optuna_search._fingerprint import TRAINING, changed_code, describe_estimator, differences
 from optuna_search._forkreport import Carried, Dropped, Filled, ForkReport, Probed, Retried
-from optuna_search._header import Header, check_same, warn_of_versions
-from optuna_search._kept import Kept
+from optuna_search._goals import Goal, fronts, named_by
+from optuna_search._header import Header, check_same, error_score_of, goals_of, warn_of_versions
+from optuna_search._kept import Kept, finished
 from optuna_search._lease import Patience
 from optuna_search._opening import FIRST_WORD_SECONDS, create_or_continue, existing, name_of, open_existing
 from optuna_search._record import FAILURE, FORK, ORIGIN, RECORD, WRITER
@@ -35,12 +37,13 @@ from optuna_search._store import Store
 from optuna_search._tokens import plain
 from optuna_search._transfer import Misfit, Model, Transfer, check_shared, kept_params, model_of, replaced
 from optuna_search._trouble import persistently
+from optuna_search._verdict import judge
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchError, OptunaSearchWarning, StudyMismatchError
 
 #: No more points than so many are tried first.
 FIRST = 10
 #: What scores depend on beside the estimator and the space.
-MEASURED = ("X", "y", "metadata", "splits", "scoring", "error_score", "objective")
+MEASURED = ("X", "y", "metadata", "splits", "scoring", "error_score")
 #: How long to wait before looking again whether another process has carried everything over.
 POLL_SECONDS = 0.05
 #: Longer than two processes need to notice that both have taken over from a third one.
@@ -143,7 +146,9 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace, *, 
     reasons = _reasons(store.study.study_name, old["fingerprint"], header.fingerprint, old_estimator)
     named = _named(old["fingerprint"]["space"])
     old_space = None if parent.param_distributions is None else parse(parent.param_distributions)
-    kept = store.kept()
+    kept, goals = store.kept(), goals_of(old)
+    if not reasons and goals != (goals := goals_of(header.encode())):
+        kept = [_judged_anew(k, goals, error_score_of(old)) for k in kept]
     models = [
         model_of(k.trial, k.record, None if old_space is None else store.params_of(k, old_space), named) for k in kept
     ]
@@ -163,8 +168,8 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace, *, 
             if (filled := transfer.filled(model, point))
         ),
         tuple(dropped),
-        () if carried else tuple(_best(transfer, kept, models)),
-        tuple(_probed(space, carried)) if probes else (),
+        () if carried else tuple(_best(transfer, kept, models, goals)),
+        tuple(_probed(space, carried, goals)) if probes else (),
         tuple(reasons),
     )
     return Plan(report, carried, mark)
@@ -226,13 +231,27 @@ def _sorted_out(
     return carried, dropped
 
 
-def _best(transfer: Transfer, kept: Sequence[Kept], models: Sequence[Model]) -> Iterator[Retried]:
+def _judged_anew(kept: Kept, goals: Sequence[Goal], error_score: float) -> Kept:
+    """Return a trial as it would have ended with these goals: every metric is recorded, whatever was pursued."""
+    scored = next((fold.test for fold in kept.record.run if fold.test), {})
+    verdict = judge(kept.record, named_by(goals, scored), error_score)
+    attrs = {name: attr for name, attr in kept.trial.user_attrs.items() if name != FAILURE}
+    attrs |= {} if verdict.failure is None else {FAILURE: verdict.failure}
+    attrs[RECORD] = _record.encode(kept.record, verdict.values)
+    trial = finished(kept.trial.number, verdict.values, kept.trial.params, kept.trial.distributions, attrs)
+    trial.datetime_start, trial.datetime_complete = kept.trial.datetime_start, kept.trial.datetime_complete
+    return Kept(trial, kept.record)
+
+
+def _best(
+    transfer: Transfer, kept: Sequence[Kept], models: Sequence[Model], goals: Sequence[Goal]
+) -> Iterator[Retried]:
     """Yield the best points that lie in the new space, best first, each once."""
-    scored = [(k, model) for k, model in zip(kept, models, strict=True) if k.trial.value is not None]
     seen: set[str] = set()
-    for k, model in sorted(scored, key=lambda pair: -_value(pair[0])):
+    for place in _best_first(kept, goals):
+        k = kept[place]
         try:
-            candidate = transfer.nearest(model)
+            candidate = transfer.nearest(models[place])
         except Misfit:
             continue
         if candidate.key not in seen and len(seen) < FIRST:
@@ -240,12 +259,15 @@ def _best(transfer: Transfer, kept: Sequence[Kept], models: Sequence[Model]) -> 
             yield Retried(k.trial.number, _readable(candidate.kept), candidate.point)
 
 
-def _probed(space: AnySpace, carried: Sequence[tuple[Kept, Model, Candidate]]) -> Iterator[Probed]:
+def _probed(
+    space: AnySpace, carried: Sequence[tuple[Kept, Model, Candidate]], goals: Sequence[Goal]
+) -> Iterator[Probed]:
     """Yield points in the part of the new space that the parent could not reach."""
-    scored = [(k, candidate) for k, _, candidate in carried if k.trial.value is not None]
-    if scored:
-        best, candidate = max(scored, key=lambda pair: _value(pair[0]))
-        tried = [one.point for _, one in scored if one.point.keys() == candidate.point.keys()]
+    in_order = _best_first([k for k, _, _ in carried], goals)
+    if in_order:
+        best, _, candidate = carried[in_order[0]]
+        points = [carried[place][2].point for place in in_order]
+        tried = [point for point in points if point.keys() == candidate.point.keys()]
         found = beyond(candidate.point, candidate.distributions, best.trial.distributions, tried)
         for point in itertools.islice(found, FIRST):
             with contextlib.suppress(KeyError, ValueError):  # with a new choice, a function may ask for more
@@ -260,8 +282,12 @@ def _readable(params: Mapping[str, Any]) -> dict[str, Any]:
     return {n: v if v is None or isinstance(v, str | int | float) else params[n] for n, v in values.items()}
 
 
-def _value(kept: Kept) -> float:
-    return float(kept.trial.value or 0.0)
+def _best_first(kept: Sequence[Kept], goals: Sequence[Goal]) -> list[int]:
+    """Return the places of the trials that have not failed: front by front, in each by the first goal."""
+    places = [place for place, k in enumerate(kept) if k.trial.values is not None]
+    values = np.array([kept[place].trial.values for place in places]).reshape(-1, len(goals))
+    losses = values[:, 0] if goals[0].is_time else -values[:, 0]
+    return [places[i] for i in np.lexsort([losses, fronts(values, goals)])]
 
 
 def fork(
@@ -427,13 +453,14 @@ def _carried_trial(kept: Kept, params: dict[str, Any], candidate: Candidate, par
     old = kept.trial
     # One that the parent had from its own parent was measured there.
     origin = old.user_attrs.get(ORIGIN) or _record.origin(parent["study"], parent["id"], old.number)
-    record = _record.encode(replace(kept.record, params=params), old.value)
+    record = _record.encode(replace(kept.record, params=params), old.values)
     failure = {FAILURE: old.user_attrs[FAILURE]} if FAILURE in old.user_attrs else {}
     return FrozenTrial(
         number=-1,
         trial_id=-1,
         state=old.state,
-        value=old.value,
+        value=None,
+        values=old.values,
         datetime_start=old.datetime_start,
         datetime_complete=old.datetime_complete,
         params=dict(candidate.point),

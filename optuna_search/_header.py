@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,9 @@ from optuna.study import StudyDirection
 
 from optuna_search import _record
 from optuna_search._fingerprint import differences
+from optuna_search._goals import Goal, directions, goals_in
 from optuna_search._record import RECORD, SCHEMA
+from optuna_search._tokens import plain
 from optuna_search.exceptions import StorageError, StudyMismatchError, VersionWarning
 
 
@@ -40,7 +43,7 @@ class Header:
         }
 
 
-def header_of(study_name: str, user_attrs: Mapping[str, Any], directions: Sequence[StudyDirection]) -> dict[str, Any]:
+def header_of(study_name: str, user_attrs: Mapping[str, Any], there: Sequence[StudyDirection]) -> dict[str, Any]:
     """Return the record of a study from its attributes.
 
     Raises
@@ -54,24 +57,38 @@ def header_of(study_name: str, user_attrs: Mapping[str, Any], directions: Sequen
             "values were measured on. Choose another study_name."
         )
     _record.check_study(user_attrs[RECORD], f"study {study_name!r}")
-    check_directions(study_name, directions)
+    check_directions(study_name, there, user_attrs[RECORD])
     return dict(user_attrs[RECORD])
 
 
-def check_directions(study_name: str, directions: Sequence[StudyDirection]) -> None:
-    """Refuse a study in which less is more.
+def goals_of(record: Mapping[str, Any]) -> tuple[Goal, ...]:
+    """Return what a study pursues, from its record."""
+    return goals_in(record["fingerprint"]["objective"])
+
+
+def error_score_of(record: Mapping[str, Any]) -> float:
+    """Return what stands for the score of a failed fit in a study; where it is "raise", none ever does."""
+    error_score = plain(record["fingerprint"]["error_score"])
+    return math.nan if error_score == "raise" else float(error_score)
+
+
+def check_directions(study_name: str, there: Sequence[StudyDirection], record: Mapping[str, Any]) -> None:
+    """Refuse a study that goes another way than its record says.
 
     Raises
     ------
     StorageError
         With the way that it goes.
     """
-    if list(directions) != [StudyDirection.MAXIMIZE]:
+    if list(there) != (meant := directions(goals_of(record))):
         raise StorageError(
-            f"study_name={study_name!r} is a study that goes another way "
-            f"({', '.join(d.name.lower() for d in directions) or 'none'}); scores are maximised. "
-            "Choose another study_name."
+            f"study_name={study_name!r} is a study that goes another way ({_ways(there)} instead of {_ways(meant)}); "
+            "scores are maximised, and times minimised. Choose another study_name."
         )
+
+
+def _ways(found: Sequence[StudyDirection]) -> str:
+    return ", ".join(direction.name.lower() for direction in found) or "none"
 
 
 def check_same(study_name: str, old: Mapping[str, Any], new: Header, *, is_measured: bool = True) -> None:

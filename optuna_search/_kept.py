@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +56,12 @@ def candidate_of(trial: FrozenTrial, space: AnySpace) -> Candidate:
 
 
 def finished(
-    number: int, value: float | None, params: Mapping[str, Any], distributions: Mapping[str, Any], attrs: Any
+    number: int, values: Sequence[float] | None, params: Mapping[str, Any], distributions: Mapping[str, Any], attrs: Any
 ) -> FrozenTrial:
     """Return a trial as it is read back when it has ended, as its record says."""
     trial = create_trial(
         state=TrialState[_record.state_of(attrs[RECORD])],
-        value=value,
+        values=values,
         params=dict(params),
         distributions=dict(distributions),
         user_attrs=dict(attrs),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
+from optuna_search._goals import Goal, fronts
 from optuna_search._hints import closest
 from optuna_search._tables import NAME_WIDTH, html_table, pandas, printable, shortened, text_table
 from optuna_search._tokens import token
@@ -36,7 +38,7 @@ class Leader:
     std : float
         Its standard deviation over the folds, as in ``cv_results_``.
     metrics : dict
-        The mean over the folds of every metric.
+        The mean over the folds of every metric, and of the times in seconds that are among the goals.
     origin : str or None
         Where it was measured, as in "svc #12", if that was in another study.
     """
@@ -66,15 +68,23 @@ class Leaderboard(Sequence[Leader]):
         What to sort by.
     texts : sequence of dict
         For each row of the results, its parameters as the record has them.
+    goals : sequence of Goal
+        What is pursued, by the names in the results.
+    rows : collection of int or None
+        The rows of the results that are on the board; None for all with a score.
     """
 
-    def __init__(self, results: Mapping[str, Any], metric: str, texts: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, results: Mapping[str, Any], metric: str, texts: Sequence[Mapping[str, Any]],
+        goals: Sequence[Goal] = (), rows: Collection[int] | None = None,
+    ) -> None:  # fmt: skip
         self._results = results
         self._texts = texts
+        self._goals = goals
+        self._rows = rows
         self.metric = metric
-        names = _metrics(results)
-        means = results[f"mean_test_{metric}"]
-        ranks = results[f"rank_test_{metric}"]
+        columns = _columns(results, goals)
+        means, stds, ranks = _by(results, columns[metric])
         origins = results.get("trial_origin", [None] * len(means))
         order = [i for i in np.argsort(ranks, kind="stable") if not np.isnan(means[i]) and means[i] != np.inf]
         self._leaders = [
@@ -83,12 +93,13 @@ class Leaderboard(Sequence[Leader]):
                 int(results["trial_number"][i]),
                 dict(results["params"][i]),
                 float(means[i]),
-                float(results[f"std_test_{metric}"][i]),
-                {name: float(results[f"mean_test_{name}"][i]) for name in names},
+                float(stds[i]),
+                {name: float(results[f"mean_{column}"][i]) for name, column in columns.items()},
                 origins[i],
                 texts[i],
             )
             for i in order
+            if rows is None or i in rows
         ]
 
     @classmethod
@@ -98,14 +109,14 @@ class Leaderboard(Sequence[Leader]):
         return cls(no_rows | {f"{key}_test_score": np.array([]) for key in ("mean", "std", "rank")}, "score", [])
 
     def __call__(self, n: int | None = None, *, by: str | None = None) -> Leaderboard:
-        """Return the first `n` entries, sorted by the metric `by`.
+        """Return the first `n` entries, sorted by the metric or time `by`.
 
         Parameters
         ----------
         n : int or None
             How many; None for all.
         by : str or None
-            A metric; None for the one the board is sorted by.
+            A metric, or a time that is among the goals, of which less is better; None for what the board is sorted by.
 
         Raises
         ------
@@ -113,15 +124,15 @@ class Leaderboard(Sequence[Leader]):
             If there is no such metric, or `n` is not a positive whole number.
         """
         metric = self.metric if by is None else by
-        if f"mean_test_{metric}" not in self._results:
-            names = _metrics(self._results)
+        names = list(_columns(self._results, self._goals))
+        if metric not in names:
             hint = closest(str(by), names)
             raise InvalidRequestError(
                 f"by={by!r} is not a metric of this search; its metrics: {', '.join(names)}. {hint}".rstrip()
             )
         if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1):
             raise InvalidRequestError(f"n={n!r} must be a whole number from 1, or None for all entries.")
-        board: Leaderboard = Leaderboard(self._results, metric, self._texts)[:n]
+        board: Leaderboard = Leaderboard(self._results, metric, self._texts, self._goals, self._rows)[:n]
         return board
 
     def __getitem__(self, index: Any) -> Any:
@@ -190,8 +201,27 @@ class Leaderboard(Sequence[Leader]):
         return pd.DataFrame(columns).join(pd.DataFrame(objects, dtype=object))
 
 
-def _metrics(results: Mapping[str, Any]) -> list[str]:
-    return [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
+def pareto_rows(results: Mapping[str, Any], goals: Sequence[Goal]) -> set[int]:
+    """Return the rows that are on the Pareto front: none is better by one goal, and as good by all others."""
+    columns = _columns(results, goals)
+    values = np.array([results[f"mean_{columns[goal.name]}"] for goal in goals]).T
+    rows = np.flatnonzero(results["trial_state"] == "COMPLETE")
+    return set(rows[fronts(values[rows], goals) == 0].tolist())
+
+
+def _columns(results: Mapping[str, Any], goals: Sequence[Goal]) -> dict[str, str]:
+    """Return every metric, and every time that is pursued, with what its columns in the results end with."""
+    tests = [key.removeprefix("mean_") for key in results if key.startswith("mean_test_")]
+    return {goal.name: goal.name for goal in goals if goal.is_time} | {t.removeprefix("test_"): t for t in tests}
+
+
+def _by(results: Mapping[str, Any], column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return means, standard deviations and ranks."""
+    means, stds = results[f"mean_{column}"], results[f"std_{column}"]
+    if f"rank_{column}" in results:
+        return means, stds, results[f"rank_{column}"]
+    means = np.where(results["trial_state"] == "COMPLETE", means, np.nan)
+    return means, stds, rankdata(means, method="min", nan_policy="omit")
 
 
 def _short(value: Any, text: str | None, width: int) -> str:

@@ -14,12 +14,15 @@ from sklearn.utils import assert_all_finite
 
 from optuna_search._boosters import last_step
 from optuna_search._compat import INCONSISTENT_SPLITS, check_refit, num_samples
+from optuna_search._goals import TIMES, Goal, goals_in, named_by
 from optuna_search._record import Fold
 from optuna_search._tables import shortened
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchWarning
 
 Folds = Sequence[tuple[Any, Any]]
 
+#: What stands for a metric whose name only a score tells.
+FIRST_METRIC = "the first metric"
 #: What is shown of a part of a fold that cannot be used.
 MAX_SHOWN = 80
 
@@ -181,32 +184,40 @@ def indices(part: Any) -> np.ndarray:
     return np.flatnonzero(array) if array.dtype == bool else array.astype(np.int64)
 
 
-def objective_of(search: Any) -> str | None:
-    """Return the metric that is pursued, as far as it is known before the first score."""
-    if search.scoring is None or isinstance(search.scoring, str):
-        return "score"
-    if search.objectives:
-        return str(search.objectives[0])
-    if isinstance(search.refit, str):
-        return search.refit
-    return None if callable(search.scoring) else str(next(iter(search.scoring)))
-
-
-def metric_of(search: Any, fold: Fold) -> str:
-    """Return the metric that is pursued, from a fold with scores.
+def goals_of(search: Any, fold: Fold | None = None) -> tuple[Goal, ...]:
+    """Return what is pursued: by the names that a fold with scores has for it, or as far as it is known before.
 
     Raises
     ------
     ValueError
-        If what a scorer gives, which is known only now, does not go with `refit` or `objectives`.
+        If what a scorer gives, which is known only with the first score, does not go with `refit` or `objectives`.
     """
-    if not fold.multimetric:
-        return "score"
-    if callable(search.scoring):
+    goals = _asked_for(search)
+    if fold is None:
+        return goals
+    if fold.multimetric and callable(search.scoring):
         check_refit(search, fold.test)
-    metric = objective_of(search) or next(iter(fold.test))
-    if metric not in fold.test:
-        raise InvalidRequestError(
-            f"objectives={search.objectives!r} is not a metric of scoring; there are {', '.join(fold.test)}."
-        )
-    return metric
+        for name in search.objectives or ():
+            if (name in TIMES) == (name in fold.test):
+                raise InvalidRequestError(objective_complaint(search.objectives, name, list(fold.test)))
+    return named_by(goals, fold.test)
+
+
+def _asked_for(search: Any) -> tuple[Goal, ...]:
+    single = search.scoring is None or isinstance(search.scoring, str)
+    if search.objectives:
+        given = goals_in(list(search.objectives))
+        return tuple(Goal("score") if single and not goal.is_time else goal for goal in given)
+    if single:
+        return (Goal("score"),)
+    if isinstance(search.refit, str):
+        return (Goal(search.refit),)
+    return (Goal(FIRST_METRIC if callable(search.scoring) else str(next(iter(search.scoring)))),)
+
+
+def objective_complaint(objectives: Sequence[str], name: str, metrics: Sequence[str]) -> str:
+    """Return what is wrong with one of the objectives, given the metrics that there are."""
+    which = f"objectives={objectives!r}" if len(objectives) == 1 else f"objectives={objectives!r}: {name!r}"
+    if name in TIMES:
+        return f"{which} is a time, and a metric of scoring as well; give the metric another name."
+    return f"{which} is not a metric of scoring; there are {', '.join([*metrics, *TIMES])}."

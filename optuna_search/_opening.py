@@ -12,12 +12,12 @@ from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 
 from optuna_search._compat import quiet_optuna
 from optuna_search._damage import DAMAGE, readable
 from optuna_search._database import study_names
-from optuna_search._header import Header, check_directions, check_same, header_of
+from optuna_search._goals import directions
+from optuna_search._header import Header, check_directions, check_same, goals_of, header_of
 from optuna_search._hints import did_you_mean
 from optuna_search._record import RECORD, is_alive
 from optuna_search._store import Store
@@ -43,9 +43,10 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
 
 
 def _create_or_continue(storage: BaseStorage, study_name: str, header: Header) -> tuple[Store, bool]:
+    record = header.encode()
     try:
-        study_id = storage.create_new_study([StudyDirection.MAXIMIZE], study_name)
-        storage.set_study_user_attr(study_id, RECORD, header.encode())
+        study_id = storage.create_new_study(directions(goals_of(record)), study_name)
+        storage.set_study_user_attr(study_id, RECORD, record)
         return Store(storage, study_name), True
     except DuplicatedStudyError:
         with readable(f"study {study_name!r}"):  # of which there may be pieces without a name
@@ -57,9 +58,9 @@ def _create_or_continue(storage: BaseStorage, study_name: str, header: Header) -
         check_same(study_name, old, header, is_measured=any(map(is_alive, store.trials())))
         store.kept()  # what cannot be read is told before anything is fitted
         return store, False
-    check_directions(study_name, store.study.directions)
+    check_directions(study_name, store.study.directions, record)
     # Whoever made it was killed before the first word.
-    storage.set_study_user_attr(store.study_id, RECORD, header.encode())
+    storage.set_study_user_attr(store.study_id, RECORD, record)
     return Store(storage, study_name), False
 
 

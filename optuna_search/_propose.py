@@ -14,7 +14,9 @@ from typing import Any, Protocol
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler, QMCSampler, RandomSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
@@ -33,6 +35,8 @@ KEPT_BEST = 50
 MAX_REPEATS = 5
 #: A point gets no longer than this in a message.
 MAX_POINT = 200
+#: What a trial came to, goal by goal; None if it failed.
+Values = Sequence[float] | None
 #: Up to this many cells are shuffled in memory.
 MAX_POOL = 1_000_000
 #: The same for a sampler that has a grid of its own.
@@ -50,10 +54,10 @@ class Proposals(Protocol):
     def claimed(self, candidate: Candidate, number: int) -> None:
         """Take in that a candidate became the trial of this number and is in the air."""
 
-    def observe(self, trial: FrozenTrial, key: str, value: float | None) -> None:
-        """Take in a trial that we did not propose, finished or in the air, what candidate it tries, and its score."""
+    def observe(self, trial: FrozenTrial, key: str, values: Values) -> None:
+        """Take in a trial that we did not propose, finished or in the air, what candidate it tries, and its scores."""
 
-    def finished(self, number: int, value: float | None) -> None:
+    def finished(self, number: int, values: Values) -> None:
         """Take in how a trial in the air ended; None stands for a failure."""
 
     def given_up(self, number: int) -> None:
@@ -101,12 +105,12 @@ class Enumeration:
         """Note what the study has."""
         self._has[number] = candidate.key
 
-    def observe(self, trial: FrozenTrial, key: str, value: float | None) -> None:
+    def observe(self, trial: FrozenTrial, key: str, values: Values) -> None:
         """Leave out what the study has already."""
         self._has[trial.number] = key
         self._seen[key] += 1
 
-    def finished(self, number: int, value: float | None) -> None:
+    def finished(self, number: int, values: Values) -> None:
         """Do nothing: the order does not depend on scores."""
 
     def given_up(self, number: int) -> None:
@@ -140,19 +144,25 @@ class Sampling:
         What draws.
     seed : int or None
         For what is drawn where the sampler knows nothing new.
+    directions : sequence of StudyDirection
+        Which way is better, goal by goal.
     forgets : bool
         Whether the sampler does as well with the best trials and a part of the others as with all of them, which take
         it longer at each draw.
     """
 
-    def __init__(self, space: AnySpace, sampler: BaseSampler, seed: int | None, *, forgets: bool = False) -> None:
+    def __init__(
+        self, space: AnySpace, sampler: BaseSampler, seed: int | None, directions: Sequence[StudyDirection], *,
+        forgets: bool = False,
+    ) -> None:  # fmt: skip
         self._space = space
+        self._directions = list(directions)
         self._sampler = sampler
         self._study = self._new_study()
         self._forgets = forgets
         # Another seed than the sampler's: a random sampler's own numbers would all be known already.
         self._random = RandomSampler(seed=None if seed is None else (seed + 1) % 2**32)
-        self._known: dict[str, float | None] = {}  # candidate -> its score; None while in the air or failed
+        self._known: dict[str, Values] = {}  # candidate -> its scores; None while in the air or failed
         self._holders: Counter[str] = Counter()  # candidate -> how many trials try it
         # trial in the air -> its number in the shadow study, candidate, point
         self._flying: dict[int, tuple[int, str, Mapping[str, Stored]]] = {}
@@ -168,7 +178,7 @@ class Sampling:
 
     def _new_study(self) -> optuna.Study:
         with quiet_optuna():
-            return optuna.create_study(direction="maximize", sampler=self._sampler, pruner=optuna.pruners.NopPruner())
+            return optuna.create_study(directions=self._directions, sampler=self._sampler, pruner=NopPruner())
 
     def try_first(self, points: Iterable[Mapping[str, Stored]]) -> None:
         """Have points tried first, but for those that were tried; what they leave open is drawn by the sampler."""
@@ -311,11 +321,11 @@ class Sampling:
         self._ended = True
         return None
 
-    def _tell(self, trial: Trial | int, value: float | None) -> None:
-        state = TrialState.FAIL if value is None else TrialState.COMPLETE
+    def _tell(self, trial: Trial | int, values: Values) -> None:
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
 
         def tell() -> None:
-            self._study.tell(trial, value, state=state)
+            self._study.tell(trial, values, state=state)
 
         # Some samplers end a search when they have tried everything.
         self._ended = call_callbacks(self._study, tell) or self._ended
@@ -329,12 +339,12 @@ class Sampling:
         self._enter(number, candidate.key, shadow, candidate.point)
 
     def _add(
-        self, state: TrialState, value: float | None, point: Mapping[str, Stored], distributions: Mapping[str, Any]
+        self, state: TrialState, values: Values, point: Mapping[str, Stored], distributions: Mapping[str, Any]
     ) -> int:
         """Add a trial to the shadow study that was not drawn there, and return its number."""
         shadow = len(self._study.get_trials(deepcopy=False))
         self._study.add_trial(
-            create_trial(state=state, value=value, params=dict(point), distributions=dict(distributions))
+            create_trial(state=state, values=values, params=dict(point), distributions=dict(distributions))
         )
         return shadow
 
@@ -344,22 +354,22 @@ class Sampling:
         self._holders[key] += 1
         self._known.setdefault(key, None)
 
-    def observe(self, trial: FrozenTrial, key: str, value: float | None) -> None:
+    def observe(self, trial: FrozenTrial, key: str, values: Values) -> None:
         """Have the sampler know of a trial that it did not draw, and learn from one that is finished."""
-        state = trial.state if value is None else TrialState.COMPLETE
-        self._enter(trial.number, key, self._add(state, value, trial.params, trial.distributions), trial.params)
+        state = trial.state if values is None else TrialState.COMPLETE
+        self._enter(trial.number, key, self._add(state, values, trial.params, trial.distributions), trial.params)
         self._observed[trial.number] = trial.params
         self._to_skip += 1
         if trial.state.is_finished():
             del self._flying[trial.number]
-            self._known[key] = value
+            self._known[key] = values
 
-    def finished(self, number: int, value: float | None) -> None:
+    def finished(self, number: int, values: Values) -> None:
         """Tell the sampler how a trial ended."""
         shadow, key, _ = self._flying.pop(number)
-        self._known[key] = value
+        self._known[key] = values
         with quiet_optuna():
-            self._tell(shadow, value)
+            self._tell(shadow, values)
 
     def given_up(self, number: int) -> None:
         """Tell the sampler that a trial came to nothing, and have its candidate tried next.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optuna_search._goals import Goal, named_by
+from optuna_search._header import error_score_of, goals_of
 from optuna_search._kept import Kept
 from optuna_search._leaderboard import Leaderboard
 from optuna_search._record import origin_text
 from optuna_search._results import Row, cv_results, metrics_of
 from optuna_search._space import AnySpace
 from optuna_search._store import Store
-from optuna_search._tokens import plain
 
 
 @dataclass(frozen=True)
@@ -23,26 +23,24 @@ class Setup:
     n_splits: int
     #: What stands for the score of a fit that failed.
     error_score: float
-    #: The metric that is pursued; None if only a score tells.
-    objective: str | None = None
+    #: What is pursued, as the record of the study has it.
+    goals: tuple[Goal, ...]
     return_train_score: bool = False
 
     def metric(self, kept: Sequence[Kept]) -> str:
-        """Return the name that the metric which is pursued has in the results."""
+        """Return the name that the first metric which is pursued has in the results."""
         metrics = metrics_of([k.record for k in kept])
-        return self.objective if self.objective in metrics else metrics[0]
+        return next((goal.name for goal in self.named(kept) if not goal.is_time), metrics[0])
+
+    def named(self, kept: Sequence[Kept]) -> tuple[Goal, ...]:
+        """Return what is pursued by the names in the results."""
+        return named_by(self.goals, metrics_of([k.record for k in kept]))
 
 
 def setup_of(header: Mapping[str, Any], *, return_train_score: bool = False) -> Setup:
     """Return how the trials of a study are scored, from what is kept of the study itself."""
-    made_with = header["fingerprint"]
-    error_score = plain(made_with["error_score"])
-    return Setup(
-        int(made_with["splits"]["folds"]),
-        math.nan if error_score == "raise" else float(error_score),
-        made_with["objective"],
-        return_train_score,
-    )
+    n_splits = int(header["fingerprint"]["splits"]["folds"])
+    return Setup(n_splits, error_score_of(header), goals_of(header), return_train_score)
 
 
 def results_of(store: Store, kept: Sequence[Kept], space: AnySpace | None, setup: Setup) -> dict[str, Any]:
@@ -72,4 +70,4 @@ def leaderboard_of(store: Store) -> Leaderboard:
     if not kept:
         return Leaderboard.empty()
     setup = setup_of(store.header())
-    return Leaderboard(results_of(store, kept, None, setup), setup.metric(kept), texts_of(kept))
+    return Leaderboard(results_of(store, kept, None, setup), setup.metric(kept), texts_of(kept), setup.named(kept))

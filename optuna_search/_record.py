@@ -3,7 +3,8 @@
 Everything that ``cv_results_`` needs can be rebuilt from these records alone. `SCHEMA` is the version of
 their form. To change the form: raise it by one, teach `decode` to read every older one, and add a file of
 the older form to the tests. A newer record than this library knows is refused, never guessed at.
-Schema 2 brought trials that were pruned, parts of a resource, and the best iteration of a fold.
+Schema 2 brought trials that were pruned, parts of a resource, and the best iteration of a fold; schema 3 several
+goals, and with them several values of a trial.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from optuna_search.exceptions import StorageError
 if TYPE_CHECKING:  # workers read this module, and start without Optuna
     from optuna.trial import FrozenTrial
 
-SCHEMA = 2
+SCHEMA = 3
 
 #: The attribute of a trial and of a study that holds its record.
 RECORD = "optuna_search"
@@ -59,7 +60,7 @@ _FORM: dict[tuple[str, ...], Any] = {
     ("fingerprint", "splits"): Mapping,
     ("fingerprint", "splits", "folds"): int,
     ("fingerprint", "error_score"): str,
-    ("fingerprint", "objective"): str,
+    ("fingerprint", "objective"): str | list,
     ("fingerprint", "estimator"): Mapping,
     ("fingerprint", "estimator", "class"): str,
     ("fingerprint", "space"): Mapping,
@@ -154,13 +155,13 @@ class Record:
         return None not in self.folds and not self.pruned
 
 
-def encode(record: Record, value: float | None, claim: str | None = None) -> dict[str, Any]:
-    """Return the record as JSON, with the value of the trial: None if it failed; and the claim that it belongs to."""
+def encode(record: Record, values: Sequence[float] | None, claim: str | None = None) -> dict[str, Any]:
+    """Return the record as JSON, with what the trial came to by each goal, None if it failed, and its claim."""
     run = record.run
     encoded: dict[str, Any] = {
         "schema": SCHEMA,
         "params": record.params,
-        "value": number(value),
+        "values": None if values is None else [number(value) for value in values],
         "test": _encode_scores([fold.test if fold else None for fold in record.folds]),
         "fit_time": [fold and fold.fit_time for fold in record.folds],
         "score_time": [fold and fold.score_time for fold in record.folds],
@@ -252,7 +253,7 @@ def state_of(encoded: Any) -> str:
     """Return the name of the state that a trial with this record ends in."""
     if isinstance(encoded, Mapping) and encoded.get("pruned") is True:
         return "PRUNED"
-    return "FAIL" if value_in(encoded) is None else "COMPLETE"
+    return "FAIL" if values_in(encoded) is None else "COMPLETE"
 
 
 def counts(trial: FrozenTrial) -> bool:
@@ -280,6 +281,7 @@ def check_study(encoded: Any, what: str) -> None:
     if not _is_within(encoded, MAX_DEPTH):
         raise damaged(f"The record of {what}", RecursionError("there is always one more thing inside"))
     with readable(f"The record of {what}"):
+        "".join(encoded["fingerprint"]["objective"])  # names
         error_score = plain(encoded["fingerprint"]["error_score"])
         math.isnan(0.0 if error_score == "raise" else error_score)
         for train, test in encoded.get("fold_sizes", ()):
@@ -293,18 +295,18 @@ def _is_within(value: Any, depth: int) -> bool:
 
 
 def check_end(trial: FrozenTrial) -> None:
-    """Refuse a trial that ended with another value than its record has.
+    """Refuse a trial that ended with other values than its record has.
 
     Raises
     ------
     StorageError
         With its number.
     """
-    recorded = value_of(trial)
+    recorded = values_of(trial)
     with readable(f"Trial {trial.number}"):
         values = None if trial.values is None else list(trial.values)  # a proxy has a list of its own kind
-        if values != (None if recorded is None else [recorded]):
-            raise ValueError(f"its value is {shortened(str(values), MAX_VALUES)}, its record has {recorded}")
+        if values != recorded:
+            raise ValueError(f"it came to {shortened(str(values), MAX_VALUES)}, its record has {recorded}")
         if trial.state.name != (state := state_of(trial.user_attrs[RECORD])):
             raise ValueError(f"it is {trial.state.name}, its record is that of a trial which is {state}")
 
@@ -331,17 +333,18 @@ def is_alive(trial: FrozenTrial) -> bool:
     return not trial.state.is_finished() or counts(trial)
 
 
-def value_of(trial: FrozenTrial) -> float | None:
-    """Return the value that the record of a trial has, where its end is not written yet; None if it failed."""
-    return value_in(trial.user_attrs[RECORD], f"trial {trial.number}")
+def values_of(trial: FrozenTrial) -> list[float] | None:
+    """Return what a trial came to by its record, where its end is not written yet; None if it failed."""
+    return values_in(trial.user_attrs[RECORD], f"trial {trial.number}")
 
 
-def value_in(encoded: Any, what: str = "a trial") -> float | None:
-    """Return the value of the trial that a record belongs to."""
+def values_in(encoded: Any, what: str = "a trial") -> list[float] | None:
+    """Return what the trial came to that a record belongs to."""
     check_schema(encoded, what)
     with readable(f"The record of {what}"):
-        value = encoded["value"]
-        return None if value is None else float(value)
+        if encoded["schema"] < 3:  # there was one goal
+            return None if encoded["value"] is None else [float(encoded["value"])]
+        return None if encoded["values"] is None else [float(value) for value in encoded["values"]]
 
 
 def params_of(trial: FrozenTrial) -> Mapping[str, Any] | None:

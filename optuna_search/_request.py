@@ -10,16 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.pruners import BasePruner
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import CmaEsSampler
 from sklearn.base import clone
 
-from optuna_search import _parameters, _prune, _resource, _samplers
+from optuna_search import _measure, _parameters, _prune, _resource, _samplers
 from optuna_search._chance import chance
 from optuna_search._compat import check_scoring
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import in_use
 from optuna_search._fork import Parent
-from optuna_search._measure import metric_of
+from optuna_search._goals import TIMES, directions, is_one_metric
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import WHAT_A_SPACE_IS, AnySpace, FunctionSpace, Space, parse, tell_apart
 from optuna_search._workers import Limits
@@ -28,10 +29,10 @@ from optuna_search.exceptions import InvalidRequestError, SpaceError
 #: How many trials a search runs when nothing says how many and it is not a grid.
 DEFAULT_N_TRIALS = 50
 
+#: The samplers by name that pursue several goals.
+_SEVERAL = "'tpe', 'gp', 'nsgaii', 'nsgaiii', 'qmc', 'random', 'grid', 'brute-force'"
 #: When the time of a search is up, folds at work have this share of it left, and so many seconds at least.
 GRACE = (0.1, 3.0)
-#: Goals that are no metric.
-_TIMES = ("fit_time", "score_time")
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,6 @@ def check(search: Any) -> AnySpace:
     ------
     InvalidRequestError
         With every complaint there is.
-    NotImplementedError
-        If something is asked for that this version cannot do.
     """
     by_name = dict(_parameters.complaints(search))
     wrong = by_name.keys()
@@ -70,6 +69,7 @@ def check(search: Any) -> AnySpace:
         *_fork_complaints(search, wrong),
         *_resource.complaints(search, wrong),
         *_pruner_complaints(search, wrong),
+        *_goals_complaints(search, wrong),
     ]
     try:
         space = read_space(search)
@@ -81,7 +81,6 @@ def check(search: Any) -> AnySpace:
     complaints += _space_complaints(search, space, examples, wrong)
     if complaints:
         raise InvalidRequestError(list(dict.fromkeys(complaints)))
-    _refuse_what_comes_later(search)
     return space
 
 
@@ -104,16 +103,28 @@ def _objectives_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
     if wrong & {"objectives", "scoring"} or not search.objectives or not (metrics := _metrics(search.scoring)):
         return
     for name in search.objectives:
-        if name not in (*metrics, *_TIMES):
-            which = "" if len(search.objectives) == 1 else f": {name!r}"
-            there = ", ".join(metrics)
-            yield f"objectives={search.objectives!r}{which} is not a metric of scoring; there are {there}."
+        if (name in TIMES) == (name in metrics):
+            yield _measure.objective_complaint(search.objectives, name, metrics)
 
 
 def _fork_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
     """Yield that a name leads nowhere."""
     if isinstance(search.fork_of, str) and search.storage is None and "fork_of" not in wrong:
         yield f"fork_of={search.fork_of!r} is the name of a study in storage, and storage=None has none."
+
+
+def _goals_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
+    """Yield what cannot pursue several goals, or a time."""
+    if wrong & {"objectives", "scoring", "refit"} or is_one_metric(_measure.goals_of(search)):
+        return
+    objectives = f"objectives={search.objectives!r}"
+    if "pruner" not in wrong and search.pruner is not None and not isinstance(search.pruner, NopPruner):
+        yield f"pruner={search.pruner!r} compares trials by one metric; with {objectives} leave it out."
+    if "resource" not in wrong and search.resource is not None and search.pruner is None:
+        yield f"resource={search.resource!r} is for pruning, which goes by one metric; with {objectives} leave it out."
+    of_one_goal = search.sampler == "cmaes" or isinstance(search.sampler, CmaEsSampler)
+    if "sampler" not in wrong and of_one_goal and len(search.objectives) > 1:
+        yield f"sampler={search.sampler!r} pursues one goal; for {objectives} there are {_SEVERAL}."
 
 
 def _pruner_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
@@ -193,15 +204,6 @@ def _stopping_complaints(candidate: Any) -> Iterator[str]:
         from optuna_search import _early
 
         yield from _early.complaints(candidate)
-
-
-def _refuse_what_comes_later(search: Any) -> None:
-    if search.objectives is not None and len(search.objectives) != 1:
-        raise NotImplementedError(
-            f"objectives={search.objectives!r}: this version of optuna_search pursues one goal; give one metric."
-        )
-    if search.objectives and search.objectives[0] in _TIMES:
-        raise NotImplementedError(f"objectives={search.objectives!r}: this version of optuna_search pursues metrics.")
 
 
 # --- decisions ------------------------------------------------------------------------------------------------------
@@ -323,12 +325,12 @@ def pruner_of(search: Any, space: AnySpace, evaluation: Evaluation) -> BasePrune
     Where nothing is asked for, trials race if they get more and more of a resource, or if it is fits that are to be
     spent.
     """
-    pruner, resource = search.pruner, evaluation.resource
-    is_by_default = search.sampler is None and order_of(search, space) is None
+    pruner, resource, goals = search.pruner, evaluation.resource, _measure.goals_of(search)
+    is_by_default = search.sampler is None and order_of(search, space) is None and is_one_metric(goals)
     if pruner is None and (resource is not None or (is_by_default and search.n_fits is not None)):
         pruner = "racing"
     first, last = (1, evaluation.n_splits) if resource is None else (resource.amounts[0], resource.whole)
-    guess = chance(evaluation, functools.partial(metric_of, search)) if pruner == "threshold" else None
+    guess = chance(evaluation, lambda fold: _measure.goals_of(search, fold)[0].name) if pruner == "threshold" else None
     return _prune.make(pruner, _prune.Rungs(first, last, search.factor, guess))
 
 
@@ -364,7 +366,9 @@ def proposals_of(
     seed = _samplers.seed_for(_samplers.seed_of(search.random_state), n_earlier)
     conditional = isinstance(space, FunctionSpace) or len(space.branches) > 1
     sampler = _samplers.make(search.sampler, seed, conditional=conditional, continued=n_earlier > 0)
-    proposals = Sampling(space, sampler, seed, forgets=_samplers.forgets(search.sampler))
+    goals = _measure.goals_of(search)
+    forgets = len(goals) == 1 and _samplers.forgets(search.sampler)
+    proposals = Sampling(space, sampler, seed, directions(goals), forgets=forgets)
     proposals.try_first(first)
     return proposals
 

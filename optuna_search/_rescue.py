@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages import InMemoryStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optuna_search import _owner, _record
@@ -37,7 +36,7 @@ def rescued(store: Store) -> Store:
     """Return a study in memory with everything that is known of one whose storage is not there."""
     memory = InMemoryStorage()
     with quiet_optuna():
-        study_id = memory.create_new_study([StudyDirection.MAXIMIZE], store.study_name)
+        study_id = memory.create_new_study(store.study.directions, store.study_name)
     memory.set_study_user_attr(study_id, RECORD, store.study_record)
     found, known = Store(memory, store.study_name), store.known
     for number in range(max(known, default=-1) + 1):
@@ -74,9 +73,9 @@ def take_in_spilled(store: Store, space: AnySpace) -> None:
 def _ended_in(end: Mapping[str, Any], trials: Sequence[FrozenTrial], path: Path) -> FrozenTrial:
     """Return a trial as it would be with the end that is in a file."""
     attrs = {name: end["attrs"][name] for name in (FAILURE, RECORD) if name in end["attrs"]}
-    value = _record.value_in(attrs.get(RECORD), str(path))
+    values = _record.values_in(attrs.get(RECORD), str(path))
     trial = {trial.number: trial for trial in trials}[end["trial"]]
-    return finished(trial.number, value, trial.params, trial.distributions, attrs)
+    return finished(trial.number, values, trial.params, trial.distributions, attrs)
 
 
 def _take_in(store: Store, trials: Sequence[FrozenTrial], ended: FrozenTrial, candidate: Candidate) -> bool:
@@ -86,7 +85,7 @@ def _take_in(store: Store, trials: Sequence[FrozenTrial], ended: FrozenTrial, ca
     if trial.state == TrialState.RUNNING:
         # Its own search says so, though it may seem to be at it still: it could not write that it has given up.
         is_its_own = isinstance(claim, Mapping) and claim.get("nonce") == ended.user_attrs[RECORD].get("claim")
-        return (is_its_own or _owner.is_dead(claim)) and store.end(storage_id(trial), ended.value, ended.user_attrs)
+        return (is_its_own or _owner.is_dead(claim)) and store.end(storage_id(trial), ended.values, ended.user_attrs)
     rivals = [other for other in trials if _record.is_alive(other) and other.params == ended.params]
     if rivals:
         return any(map(_record.counts, rivals))
@@ -97,7 +96,7 @@ def _take_in(store: Store, trials: Sequence[FrozenTrial], ended: FrozenTrial, ca
     if first < number:
         store.release(trial_id, HANDED_BACK)
         return False
-    return store.end(trial_id, ended.value, ended.user_attrs)
+    return store.end(trial_id, ended.values, ended.user_attrs)
 
 
 @contextlib.contextmanager

@@ -319,7 +319,7 @@ def standing_of(plan: Plan) -> Standing:
     trials = [trial for trial in found if counts(trial) and measured_here(trial)]
     states = Counter(trial.state for trial in trials)
     values = [trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values]
-    best = max(values, default=None)
+    best = max(values, default=None) if store is not None and len(store.study.directions) == 1 else None
     return Standing(len(trials), states[TrialState.FAIL], best, states[TrialState.PRUNED])
 
 

@@ -29,13 +29,14 @@ from optuna_search._engine import Engine
 from optuna_search._evaluate import Evaluation, prefix_of, refit
 from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_name, versions
 from optuna_search._fork import Parent, check_whole, fork, forked, report_of
+from optuna_search._goals import objective_of
 from optuna_search._header import Header
 from optuna_search._kept import Kept, candidate_of
-from optuna_search._leaderboard import Leaderboard
+from optuna_search._leaderboard import Leaderboard, pareto_rows
 from optuna_search._lease import renewed
 from optuna_search._opening import create_or_continue, open_existing, unique_name, warn_of_foreign_trials
 from optuna_search._prune import Pruning, first_fold_leads, steps_of
-from optuna_search._reading import Setup, results_of, setup_of, texts_of
+from optuna_search._reading import results_of, setup_of, texts_of
 from optuna_search._record import Climb, Record, measured_here
 from optuna_search._rescue import reachable, refit_told_apart, rescued, take_in_spilled
 from optuna_search._resource import resource_of, training_of, whole_estimator
@@ -58,7 +59,7 @@ from optuna_search.callbacks import Progress, watching
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 
 #: The attributes of a fitted search that are not for its users.
-_HIDDEN = ("_study", "_study_name", "_parent", "_metric", "_texts")
+_HIDDEN = ("_study", "_study_name", "_parent", "_metric", "_goals", "_texts")
 
 
 class OptunaSearchCV(BaseSearchCV):
@@ -385,7 +386,7 @@ class OptunaSearchCV(BaseSearchCV):
                 self._leave(rescued if isinstance(error, StorageError) else reachable, store, space, error)
                 raise
             self._report_failed_fits(kept)
-            self._publish(store, kept, space, self._setup)
+            self._publish(store, kept, space)
             self._require_a_result()
             if self.refit:
                 with refit_told_apart():
@@ -399,7 +400,7 @@ class OptunaSearchCV(BaseSearchCV):
             store = known(store)
             if isinstance(error, KeyboardInterrupt | StorageError):  # what the user's own code raises comes as it is
                 error.add_note(store.what_is_kept())
-            self._publish(store, store.kept(), space, self._setup)
+            self._publish(store, store.kept(), space)
 
     # --- before the first fit ---
 
@@ -416,7 +417,7 @@ class OptunaSearchCV(BaseSearchCV):
         ) for name, value in part.items()}  # fmt: skip
         found = fingerprint(
             X=evaluation.X, y=evaluation.y, metadata=described, splits=evaluation.splits, scoring=self.scoring,
-            error_score=self.error_score, objective=_measure.objective_of(self) or "the first metric",
+            error_score=self.error_score, objective=objective_of(_measure.goals_of(self)),
             estimator=evaluation.estimator, space=space, training=training_of(self, space),
         )  # fmt: skip
         name = self.study_name or unique_name(short_name(self.estimator))
@@ -459,10 +460,10 @@ class OptunaSearchCV(BaseSearchCV):
         search_context.call_on_fit_task_begin(estimator=self)
         progress = self._progress(budget.n_trials)
         watch = watching(progress, _request.callbacks_of(self), store.study)
-        metric_of = functools.partial(_measure.metric_of, self)
         engine = Engine(
             store, space, proposals, Pruning(pruner), steps, climb, evaluation.n_splits, budget,
-            metric_of, self._error_score, lambda task_id: fold_context(search_context, task_id), watch, progress.update,
+            functools.partial(_measure.goals_of, self), self._error_score,
+            lambda task_id: fold_context(search_context, task_id), watch, progress.update,
             functools.partial(prefix_of, evaluation.estimator),
         )  # fmt: skip
         engine.hear()
@@ -498,18 +499,15 @@ class OptunaSearchCV(BaseSearchCV):
                 error.add_note("They are kept and count. To try again, give another study_name, or more n_trials.")
             raise
 
-    @property
-    def _setup(self) -> Setup:
-        """How its trials are scored; the metric is known with the first score."""
-        return Setup(self.n_splits_, self._error_score, None, self.return_train_score)
-
-    def _publish(self, store: Store, kept: Sequence[Kept], space: AnySpace | None, setup: Setup) -> None:
+    def _publish(self, store: Store, kept: Sequence[Kept], space: AnySpace | None) -> None:
         """Set every fitted attribute but the refitted estimator, as far as there is something to set."""
+        header = store.header()
+        setup = setup_of(header, return_train_score=self.return_train_score)
         self._study, self._study_name = store.study, store.study.study_name
         raw = self.param_distributions if self.param_grid is None else self.param_grid
         # A study in memory is found nowhere else.
         storage = store.storage if isinstance(store.storage, InMemoryStorage) else self.storage
-        self._parent = Parent(self._study_name, storage, whole_estimator(self), raw, store.header().get("id"))
+        self._parent = Parent(self._study_name, storage, whole_estimator(self), raw, header.get("id"))
         self.n_trials_ = sum(measured_here(k.trial) for k in kept)
         if not kept:
             return
@@ -517,12 +515,8 @@ class OptunaSearchCV(BaseSearchCV):
         self._texts = texts_of(kept)
         self.multimetric_ = is_multimetric(records)
         self.cv_results_ = results = results_of(store, kept, space, setup)
-        scored = next((fold for record in records for fold in record.run if fold.test), None)
-        if setup.objective is None and scored is not None:
-            metric = _measure.metric_of(self, scored)
-        else:
-            metric = setup.metric(kept)
-        self._metric = self.refit if self.multimetric_ and isinstance(self.refit, str) else metric
+        named = self.multimetric_ and isinstance(self.refit, str)
+        self._metric, self._goals = self.refit if named else setup.metric(kept), setup.named(kept)
         if self.refit or not self.multimetric_:
             self.best_index_ = self._select_best_index(self.refit, self._metric, results)
             if not callable(self.refit):
@@ -576,7 +570,17 @@ class OptunaSearchCV(BaseSearchCV):
         """The leaderboard: the trials with a score, best first, as a sequence that shows itself as a table."""
         if "cv_results_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} object has no attribute 'top_n_': it is not fitted.")
-        return Leaderboard(self.cv_results_, self._metric, self._texts)
+        return Leaderboard(self.cv_results_, self._metric, self._texts, self._goals)
+
+    @property
+    def pareto_front_(self) -> Leaderboard:
+        """The leaderboard of the trials that no other one is better than in every respect; only with several goals."""
+        if "cv_results_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} object has no attribute 'pareto_front_': it is not fitted.")
+        if len(self._goals) == 1:
+            raise AttributeError(f"pareto_front_ is there with several objectives; see top_n_ for {self._metric!r}.")
+        rows = pareto_rows(self.cv_results_, self._goals)
+        return Leaderboard(self.cv_results_, self._metric, self._texts, self._goals, rows)
 
     @property
     def study_(self) -> optuna.Study:
@@ -713,8 +717,7 @@ class OptunaSearchCV(BaseSearchCV):
             None if param_distributions is None and params.get("param_grid") is None else _request.read_space(search)
         )
         warn_of_foreign_trials(store)
-        setup = setup_of(store.header(), return_train_score=search.return_train_score)
-        search.n_splits_ = setup.n_splits
+        search.n_splits_ = setup_of(store.header()).n_splits
         kept = store.kept()
         if not any(fold.test for k in kept for fold in k.record.run):
             raise NoResultError(
@@ -724,7 +727,7 @@ class OptunaSearchCV(BaseSearchCV):
         metrics = metrics_of([k.record for k in kept])
         if len(metrics) > 1 and isinstance(search.refit, str) and search.refit not in metrics:
             raise InvalidRequestError(f"refit={search.refit!r} is not a metric of the study: {', '.join(metrics)}.")
-        search._publish(store, kept, space, setup)
+        search._publish(store, kept, space)
         search._note_report(store)
         search._require_a_result()
         return search

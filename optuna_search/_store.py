@@ -35,6 +35,7 @@ from optuna_search._spill import spill
 from optuna_search._storage import place_of
 from optuna_search._tokens import plain
 from optuna_search._trouble import persistently
+from optuna_search._verdict import Verdict
 from optuna_search.exceptions import StorageError
 
 T = TypeVar("T")
@@ -174,44 +175,44 @@ class Store:
         with self._guard.unless_it_is_gone():
             self.storage.set_trial_user_attr(trial_id, CLAIM, claim)
 
-    def finish(self, trial_id: int, record: Record, value: float | None, failure: str | None) -> bool:
-        """Write the record and the end of a trial: complete or pruned with its value, or failed with its reason.
+    def finish(self, trial_id: int, record: Record, verdict: Verdict) -> bool:
+        """Write the record and the end of a trial: complete or pruned with its values, or failed with its reason.
 
         Returns
         -------
         taken : bool
             False if somebody took its owner for dead and gave it up meanwhile.
         """
-        encoded = _record.encode(record, value, self.claims[trial_id].get("nonce"))
-        attrs = {RECORD: encoded} if failure is None else {FAILURE: failure, RECORD: encoded}
+        encoded = _record.encode(record, verdict.values, self.claims[trial_id].get("nonce"))
+        attrs = {RECORD: encoded} if verdict.failure is None else {FAILURE: verdict.failure, RECORD: encoded}
         if not isinstance(self.storage, InMemoryStorage):
-            self._remember(self._numbers[trial_id], value, attrs)
+            self._remember(self._numbers[trial_id], verdict.values, attrs)
         try:
-            taken = self.end(trial_id, value, attrs)
+            taken = self.end(trial_id, verdict.values, attrs)
         except StorageError as error:
             raise self._spilled(self._numbers[trial_id], attrs, error) from None
         del self.claims[trial_id]  # only now: a claim is renewed until its trial has ended
         return taken
 
-    def end(self, trial_id: int, value: float | None, attrs: Mapping[str, Any]) -> bool:
+    def end(self, trial_id: int, values: Sequence[float] | None, attrs: Mapping[str, Any]) -> bool:
         """Write what is kept of the end of a trial; return False if somebody has ended it in another way."""
-        return self._persist(lambda: self._write_end(trial_id, value, attrs))
+        return self._persist(lambda: self._write_end(trial_id, values, attrs))
 
-    def _write_end(self, trial_id: int, value: float | None, attrs: Mapping[str, Any]) -> bool:
+    def _write_end(self, trial_id: int, values: Sequence[float] | None, attrs: Mapping[str, Any]) -> bool:
         with self._guard.unless_it_is_gone():
             try:
                 # The record is the last before the state: whoever finds it on the trial of a dead owner knows all.
                 for name, attr in attrs.items():
                     self.storage.set_trial_user_attr(trial_id, name, attr)
-                self._end(trial_id, value, attrs)
+                self._end(trial_id, values, attrs)
             except UpdateFinishedTrialError:
                 # Somebody may have given it the very end that it was about to get; or we did, and were not told.
                 return _record.counts(self.storage.get_trial(trial_id))
         return True
 
-    def _end(self, trial_id: int, value: float | None, attrs: Mapping[str, Any]) -> None:
+    def _end(self, trial_id: int, values: Sequence[float] | None, attrs: Mapping[str, Any]) -> None:
         state = TrialState[_record.state_of(attrs[RECORD])]
-        self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+        self.storage.set_trial_state_values(trial_id, state, values)
 
     def params_of(self, kept: Kept, space: AnySpace | None) -> dict[str, Any]:
         """Return what the estimator got; without a space, objects are their tokens.
@@ -243,7 +244,7 @@ class Store:
             if ended is None:
                 self.fail(trial_id, reason)
             else:
-                self.end(trial_id, ended.value, ended.user_attrs)
+                self.end(trial_id, ended.values, ended.user_attrs)
 
     def fail(self, trial_id: int, reason: str) -> None:
         """Write that a trial did not come to its end."""
@@ -266,7 +267,7 @@ class Store:
             self.fail(storage_id(trial), ABANDONED)
             return
         with contextlib.suppress(UpdateFinishedTrialError):
-            self._persist(lambda: self._end(storage_id(trial), _record.value_of(trial), trial.user_attrs))
+            self._persist(lambda: self._end(storage_id(trial), _record.values_of(trial), trial.user_attrs))
 
     # --- all trials ---
 
@@ -315,10 +316,10 @@ class Store:
 
     # --- when the storage has failed ---
 
-    def _remember(self, number: int, value: float | None, attrs: Mapping[str, Any]) -> None:
+    def _remember(self, number: int, values: Sequence[float] | None, attrs: Mapping[str, Any]) -> None:
         """Note how a trial of ours ended, whether or not it can be written."""
         candidate = self.ours[number]
-        self._ended[number] = finished(number, value, candidate.point, candidate.distributions, attrs)
+        self._ended[number] = finished(number, values, candidate.point, candidate.distributions, attrs)
 
     def _spilled(self, number: int, attrs: Mapping[str, Any], error: StorageError) -> StorageError:
         """Write a result that the storage does not take to a file of its own; return the error that says where."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from optuna_search._goals import Goal
 from optuna_search._record import Climb, Record
 
 
@@ -15,31 +17,44 @@ from optuna_search._record import Climb, Record
 class Verdict:
     """What a finished trial came to."""
 
-    #: The mean score over the folds that were run; None if the trial failed.
-    value: float | None
+    #: For each goal the mean over the folds that were run; None if the trial failed.
+    values: tuple[float, ...] | None
     #: Why it failed.
     failure: str | None = None
     #: Whether it was ended before its last fold, or with a part of the resource.
     pruned: bool = False
 
+    @property
+    def value(self) -> float | None:
+        """What it came to by the first goal; where trials are pruned, there is no other one."""
+        return None if self.values is None else self.values[0]
 
-def judge(record: Record, metric: str, error_score: float) -> Verdict:
+
+def judge(record: Record, goals: Sequence[Goal], error_score: float) -> Verdict:
     """Return what a trial comes to by the folds that it has run.
 
     Parameters
     ----------
     record : Record
         With some fold run.
-    metric : str
-        The metric that is pursued.
+    goals : sequence of Goal
+        What is pursued.
     error_score : float
         What stands for the score of a fit that failed.
     """
-    scores = [fold.test.get(metric, error_score) for fold in record.run]
-    if not any(math.isnan(score) or score == math.inf for score in scores):
-        return Verdict(float(np.mean(scores)), pruned=record.pruned)
-    failures = [fold.failure.line for fold in record.run if fold.failure is not None]
-    return Verdict(None, failures[0] if failures else f"non-finite score: {metric}={scores}")
+    by_goal = [_by_fold(record, goal, error_score) for goal in goals]
+    for goal, numbers in zip(goals, by_goal, strict=True):
+        if any(math.isnan(number) or number == math.inf for number in numbers):
+            failures = [fold.failure.line for fold in record.run if fold.failure is not None]
+            return Verdict(None, failures[0] if failures else f"non-finite score: {goal.name}={numbers}")
+    return Verdict(tuple(float(np.mean(numbers)) for numbers in by_goal), pruned=record.pruned)
+
+
+def _by_fold(record: Record, goal: Goal, error_score: float) -> list[float]:
+    """Return what each fold that was run came to by one goal."""
+    if goal.is_time:
+        return [getattr(fold, goal.name) for fold in record.run]
+    return [fold.test.get(goal.name, error_score) for fold in record.run]
 
 
 def curve(
