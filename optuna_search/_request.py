@@ -115,7 +115,7 @@ def _fork_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
 
 def _goals_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
     """Yield what cannot pursue several goals, or a time."""
-    if wrong & {"objectives", "scoring", "refit"} or is_one_metric(_measure.goals_of(search)):
+    if wrong & {"objectives", "scoring"} or not search.objectives or is_one_metric(_measure.goals_of(search)):
         return
     objectives = f"objectives={search.objectives!r}"
     if "pruner" not in wrong and search.pruner is not None and not isinstance(search.pruner, NopPruner):

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from optuna_search import OptunaSearchCV, _engine
 from optuna_search._engine import Engine
 from optuna_search._evaluate import Outcome
+from optuna_search._goals import Goal
 from optuna_search._header import Header
 from optuna_search._opening import create_or_continue
 from optuna_search._propose import Enumeration
@@ -95,7 +96,7 @@ class Search:
         self.heard = []
         self.stop_after = None
         self.storage = InMemoryStorage()
-        self.store, _ = create_or_continue(self.storage, "by hand", Header({}, {}, ""))
+        self.store, _ = create_or_continue(self.storage, "by hand", Header({"objective": "score"}, {}, ""))
         budget = {"n_trials": len(cells), "give_up": False, **budget}
         self.engine = Engine(
             self.store,
@@ -106,7 +107,7 @@ class Search:
             None,
             n_splits,
             Budget(**budget),
-            lambda fold: "score",
+            lambda fold: (Goal("score"),),
             np.nan,
             lambda number: self.contexts.append(number) or f"context {number}",
             self._watch,

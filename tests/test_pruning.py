@@ -301,20 +301,20 @@ def test_a_race_is_the_same_race_when_its_history_is_cut(monkeypatch):
 
 def complete(*scores):
     means = [(k, float(np.mean(scores[:k]))) for k in range(1, len(scores) + 1)]
-    return means, Verdict(float(np.mean(scores)))
+    return means, Verdict((float(np.mean(scores)),))
 
 
 def test_a_pruned_trial_is_worth_its_score_less_how_easy_its_folds_are():
     pruning = Pruning(NopPruner())
     for number, score in enumerate((0.5, 0.6, 0.9)):  # the first fold is easier by 0.2 than the mean of all, for all
         pruning.ended(number, *complete(score + 0.2, score - 0.1, score - 0.1))
-    assert pruning.worth([(1, 0.7)], Verdict(0.7, pruned=True)) == pytest.approx(0.5)
-    assert pruning.worth([(1, 0.7)], Verdict(0.7)) == 0.7
+    assert pruning.worth([(1, 0.7)], Verdict((0.7,), pruned=True)) == pytest.approx(0.5)
+    assert pruning.worth([(1, 0.7)], Verdict((0.7,))) == 0.7
     assert pruning.worth([(1, 0.7)], Verdict(None, "failed")) is None
 
 
 def test_without_a_complete_trial_it_is_worth_what_it_has():
-    assert Pruning(NopPruner()).worth([(1, 0.7)], Verdict(0.7, pruned=True)) == 0.7
+    assert Pruning(NopPruner()).worth([(1, 0.7)], Verdict((0.7,), pruned=True)) == 0.7
 
 
 def test_steps_are_folds_where_something_is_pruned_and_all_at_once_where_not():

@@ -8,7 +8,6 @@ import numpy as np
 import optuna
 import pytest
 import scipy.stats
-import sklearn
 from estimators import KnownScore
 from optuna.distributions import FloatDistribution, IntDistribution
 from sklearn.base import clone
@@ -413,29 +412,6 @@ def test_a_point_that_a_callable_does_not_ask_for_is_refused():
     raised = refused(param_distributions=space, initial_params=[{"x": 1}, {"number": 9}])
     assert "'x' is not asked for by" in str(raised)
     assert "number: 9 lies outside of whole numbers from 1 to 3" in str(raised)
-
-
-# --- what this version cannot do yet ----------------------------------------------------------------------------------
-
-LATER = {
-    "objectives": [["accuracy", "fit_time"], ["fit_time"], ["score_time"], ["accuracy", "f1"]],
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [(name, value) for name, values in LATER.items() for value in values], ids=shown
-)
-def test_what_comes_later_is_refused_at_fit(name, value):
-    more = {"scoring": ["accuracy", "f1"], "refit": False} if name == "objectives" else {}
-    raised = refused(NotImplementedError, **{name: value}, **more)
-    assert name in str(raised)
-
-
-@pytest.mark.parametrize("name", LATER)
-def test_what_comes_later_is_refused_also_without_validation(name):
-    more = {"scoring": ["accuracy", "f1"], "refit": False} if name == "objectives" else {}
-    with sklearn.config_context(skip_parameter_validation=True):
-        refused(NotImplementedError, name, **{name: LATER[name][0]}, **more)
 
 
 def test_the_values_that_ask_for_nothing_are_accepted():

@@ -333,8 +333,11 @@ SCRIPTS = {
     # since schema 2
     "pruned": {"space": SPACE, "pruner": ThresholdPruner(lower=9.6), "n_trials": 6},
     "rungs": {"space": SPACE, "resource": "n_samples", "min_resources": 2, "pruner": ThresholdPruner(lower=9.6)},
+    # since schema 3
+    "racing": {"space": SPACE, "resource": "n_samples", "min_resources": 2},
+    "goals": {"space": SPACE, "objectives": ["score", "fit_time"]},
 }
-SINCE = {"pruned": 2, "rungs": 2}
+SINCE = {"pruned": 2, "rungs": 2, "racing": 3, "goals": 3}
 
 #: What the files hold: name -> trials, best score, best parameters.
 KNOWN = {
@@ -347,6 +350,8 @@ KNOWN = {
     "metrics": (4, 4.943738997913208, {"x": 3.2692990979813814}),
     "pruned": (6, 9.887477995826416, {"x": 3.2692990979813814}),
     "rungs": (4, 9.887477995826416, {"x": 3.2692990979813814}),
+    "racing": (4, 9.887477995826416, {"x": 3.2692990979813814}),
+    "goals": (4, 9.887477995826416, {"x": 3.2692990979813814}),
 }
 #: How many trials of "ranges" came over into "fork", and how many did not.
 CARRIED = (1, 3)
@@ -421,8 +426,9 @@ class TestFilesOfEverySchema:
             assert read.best_params_.keys() == params.keys()
             if space is not None:
                 assert read.best_params_ == {key: pytest.approx(one) for key, one in params.items()}
-            assert len(read.top_n_) == {"failures": 1, "pruned": 3, "rungs": 2}.get(name, n_trials)
-        assert next(one for one in studies.list_studies(golden) if one.name == name).best_score == pytest.approx(score)
+            assert len(read.top_n_) == {"failures": 1, "pruned": 3, "rungs": 2, "racing": 3}.get(name, n_trials)
+        listed = next(one for one in studies.list_studies(golden) if one.name == name)
+        assert listed.best_score == (None if name == "goals" else pytest.approx(score))
 
     def test_are_continued_by_the_script_that_made_them(self, name, golden):
         n_trials, score, _ = KNOWN[name]
@@ -430,8 +436,9 @@ class TestFilesOfEverySchema:
         before = Known.fits
         fitted = script(name, golden, n_trials=total).fit(X, Y)
         assert fitted.n_trials_ == (total or n_trials)
-        # Of two further trials one of "pruned" ends after a fold, and one of "rungs" goes on to the second rung.
-        further = {"pruned": 4, "rungs": 9}.get(name, 6)
+        # Of two further trials one of "pruned" ends after a fold, one of "rungs" goes on to the second rung, and in
+        # "racing" the first fold goes ahead.
+        further = {"pruned": 4, "rungs": 9, "racing": 5}.get(name, 6)
         assert Known.fits - before == (1 if total is None else further + 1)
         assert fitted.best_score_ >= score - 1e-9
 

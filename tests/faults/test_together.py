@@ -405,7 +405,7 @@ def test_a_driver_waits_for_what_others_have_in_the_air_and_counts_it(monkeypatc
 
     def finish():
         time.sleep(0.5)
-        record = study.trials[0].user_attrs["optuna_search"] | {"params": {"x": 2.5}, "value": 1.0}
+        record = study.trials[0].user_attrs["optuna_search"] | {"params": {"x": 2.5}, "values": [1.0]}
         study._storage.set_trial_user_attr(study.trials[number]._trial_id, "optuna_search", record)
         study.tell(number, 1.0)
 

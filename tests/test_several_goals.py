@@ -1,0 +1,308 @@
+"""Several goals: what is pursued, the Pareto front, who wins, and what is refused."""
+
+import itertools
+import pickle
+import time
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+
+from optuna_search import OptunaSearchCV, studies
+from optuna_search.__main__ import main
+from optuna_search._goals import fronts, goals_in, named_by, objective_of
+from optuna_search.exceptions import InvalidRequestError, StudyMismatchError
+
+X, Y = load_iris(return_X_y=True)
+SPACE = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+
+
+class TwoScores(ClassifierMixin, BaseEstimator):
+    """Is worth `x` by the one metric and ``1 - x - y`` by the other; ``y = 0`` makes the Pareto front."""
+
+    def __init__(self, x=0.0, y=0.0, seconds=0.0):
+        self.x = x
+        self.y = y
+        self.seconds = seconds
+
+    def fit(self, X, y=None):
+        self.classes_ = np.unique(y)
+        time.sleep(self.seconds)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+    def score(self, X, y=None):
+        return self.x
+
+
+def one(estimator, X, y=None):
+    return estimator.x
+
+
+def other(estimator, X, y=None):
+    return 1.0 - estimator.x - estimator.y
+
+
+def both(estimator, X, y=None):
+    return {"one": one(estimator, X), "other": other(estimator, X)}
+
+
+def not_for_all(estimator, X, y=None):
+    return np.nan if estimator.x > 0.5 else 1.0
+
+
+METRICS = {"one": one, "other": other}
+
+
+def search(space=SPACE, **how):
+    how = {
+        "n_trials": 12, "cv": 2, "scoring": METRICS, "refit": "one", "objectives": ["one", "other"], "random_state": 0,
+    } | how  # fmt: skip
+    return OptunaSearchCV(TwoScores(), space, **how)
+
+
+def by_hand(rows):
+    """The rows that none is better than in one respect, and as good in all others."""
+
+    def dominates(a, b):
+        return all(p >= q for p, q in zip(a, b, strict=True)) and a != b
+
+    return [i for i, row in enumerate(rows) if not any(dominates(other, row) for other in rows)]
+
+
+# --- the front --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampler", [None, "tpe", "random", "qmc", "nsgaii", "nsgaiii"])
+def test_the_front_is_what_no_other_trial_dominates(sampler):
+    fitted = search(sampler=sampler).fit(X, Y)
+    rows = [(r["one"], r["other"]) for r in (leader.metrics for leader in fitted.top_n_)]
+    expected = sorted(fitted.top_n_[i].trial_number for i in by_hand(rows))
+    assert sorted(leader.trial_number for leader in fitted.pareto_front_) == expected
+    assert sorted(trial.number for trial in fitted.study_.best_trials) == expected
+
+
+def test_a_sampler_of_several_goals_gets_to_the_front():
+    """Where `y` is 0; what is drawn at random is 0.5 in the middle."""
+    fitted = search(sampler="nsgaii", n_trials=200).fit(X, Y)
+    late = [params["y"] for params in fitted.cv_results_["params"][-50:]]
+    assert np.median(late) < 0.25
+
+
+def test_times_are_less_the_better_they_are():
+    fitted = search({"seconds": [0.0, 0.02], "x": [0.0, 0.5]}, objectives=["one", "fit_time"]).fit(X, Y)
+    assert fitted.study_.directions == [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]
+    front = fitted.pareto_front_
+    assert {leader.params["seconds"] for leader in front} == {0.0}
+    np.testing.assert_allclose(
+        [leader.metrics["fit_time"] for leader in front],
+        [fitted.cv_results_["mean_fit_time"][leader.trial_number] for leader in front],
+    )
+    quickest = fitted.top_n_(by="fit_time")
+    assert quickest.metric == "fit_time"
+    assert [leader.score for leader in quickest] == sorted(fitted.cv_results_["mean_fit_time"])
+    assert [leader.rank for leader in quickest] == [1, 2, 3, 4]
+    assert fitted.pareto_front_(by="fit_time")[0] in quickest[:2]
+
+
+def test_one_time_may_be_all_that_is_pursued():
+    fitted = search({"seconds": [0.0, 0.03], "x": [0.0, 0.5]}, objectives=["fit_time"], scoring=None, refit=True)
+    fitted.fit(X, Y)
+    assert fitted.study_.direction == optuna.study.StudyDirection.MINIMIZE
+    assert fitted.study_.best_trial.params["seconds"] == "0.0"
+    assert fitted.best_params_["x"] == 0.5  # refit goes by the score
+
+
+def test_a_grid_of_several_goals_is_the_grid_of_grid_search():
+    grid = {"x": [0.1, 0.4, 0.2], "y": [0.0, 0.3]}
+    ours = search(grid, n_trials=None).fit(X, Y)
+    theirs = GridSearchCV(TwoScores(), grid, scoring=METRICS, refit="one", cv=2).fit(X, Y)
+    for key in (key for key in theirs.cv_results_ if "time" not in key and key != "params"):
+        np.testing.assert_array_equal(ours.cv_results_[key], theirs.cv_results_[key], key)
+    assert ours.best_params_ == theirs.best_params_
+    assert {leader.params["y"] for leader in ours.pareto_front_} == {0.0}
+
+
+def test_there_is_a_front_only_with_several_goals():
+    fitted = search(objectives=None, n_trials=2)
+    assert not hasattr(fitted, "pareto_front_")
+    fitted.fit(X, Y)
+    with pytest.raises(AttributeError, match=r"pareto_front_ is there with several objectives; see top_n_ for 'one'"):
+        _ = fitted.pareto_front_
+
+
+def test_a_trial_without_a_score_by_every_goal_has_failed_and_is_not_on_the_front():
+    fitted = search(scoring={"one": one, "some": not_for_all}, objectives=["some", "one"], n_trials=10)
+    with pytest.warns(UserWarning, match="One or more of the test scores are non-finite"):
+        fitted.fit(X, Y)
+    results = fitted.cv_results_
+    assert ((results["trial_state"] == "FAIL") == (results["param_x"].astype(float) > 0.5)).all()
+    assert all(leader.params["x"] <= 0.5 for leader in fitted.pareto_front_)
+    failed = next(trial for trial in fitted.study_.trials if trial.params["x"] > 0.5)
+    assert failed.user_attrs["failure"].startswith("non-finite score: some=[nan")
+
+
+def test_fronts_come_one_after_the_other():
+    values = np.array([[3, 1], [2, 2], [1, 3], [2, 1], [1, 2], [1, 1], [3, 1]])
+    assert fronts(values, goals_in(["a", "b"])).tolist() == [0, 0, 0, 1, 1, 2, 0]
+    assert fronts(values[:3] * [1, -1], goals_in(["a", "fit_time"])).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("objective", ["score", "fit_time", ["fit_time"], ["a", "score_time"], ["a", "b"]], ids=str)
+def test_goals_survive_the_record_of_a_study(objective):
+    goals = goals_in(objective)
+    assert objective_of(goals) == objective
+    assert [goal.is_time for goal in goals] == [isinstance(objective, list) and "time" in g.name for g in goals]
+    assert named_by(goals_in("the first metric"), ["b", "a"])[0].name == "b"
+
+
+# --- the winner -------------------------------------------------------------------------------------------------------
+
+
+def cheapest(results):
+    return int(np.argmin(results["mean_fit_time"]))
+
+
+def test_refit_names_a_metric_or_picks_a_row():
+    named = search(refit="other").fit(X, Y)
+    assert named.best_index_ == np.argmax(named.cv_results_["mean_test_other"])
+    assert named.top_n_.metric == named.pareto_front_.metric == "other"
+    picked = search(refit=cheapest).fit(X, Y)
+    assert picked.best_index_ == cheapest(picked.cv_results_)
+    assert picked.best_estimator_.get_params() == TwoScores(**picked.best_params_).get_params()
+    none = search(refit=False).fit(X, Y)
+    assert not hasattr(none, "best_index_") and len(none.pareto_front_) > 0
+
+
+def test_one_scorer_that_gives_several_metrics_is_pursued_by_their_names():
+    fitted = search(scoring=both, refit="other").fit(X, Y)
+    assert sorted(leader.trial_number for leader in fitted.pareto_front_) == sorted(
+        trial.number for trial in fitted.study_.best_trials
+    )
+    assert fitted.best_index_ == np.argmax(fitted.cv_results_["mean_test_other"])
+
+
+# --- a study of several goals -----------------------------------------------------------------------------------------
+
+
+def test_a_study_of_several_goals_goes_on_and_is_read_back(storage):
+    first = search(storage=storage, study_name="two", n_trials=6).fit(X, Y)
+    if storage is None:
+        storage = first.study_._storage
+    more = search(storage=storage, study_name="two", n_trials=9).fit(X, Y)
+    assert more.n_trials_ == 9
+    np.testing.assert_array_equal(more.cv_results_["mean_test_one"][:6], first.cv_results_["mean_test_one"])
+    read = OptunaSearchCV.from_study("two", storage, TwoScores(), SPACE, refit="one")
+    assert read.pareto_front_ == more.pareto_front_
+    assert read.best_params_ == more.best_params_
+    with pytest.raises(StudyMismatchError, match=r'objective: the study has \["one", "other"\], given is other'):
+        search(storage=storage, study_name="two", objectives=["other"]).fit(X, Y)
+
+
+def test_a_study_of_several_goals_is_copied_exported_and_compared(tmp_path, capsys):
+    path = str(tmp_path / "s.db")
+    fitted = search(storage=path, study_name="two", n_trials=4).fit(X, Y)
+    studies.copy_study("two", "three", path, new_storage=str(tmp_path / "s.journal"))
+    copied = studies.load_study("three", str(tmp_path / "s.journal"))
+    assert [trial.values for trial in copied.trials] == [trial.values for trial in fitted.study_.trials]
+    studies.export_study("two", str(tmp_path / "two.study"), path)
+    studies.import_study(str(tmp_path / "two.study"), str(tmp_path / "other.db"))
+    assert studies.load_study("two", str(tmp_path / "other.db")).directions == fitted.study_.directions
+    studies.export_study("two", str(tmp_path / "two.csv"), path)
+    assert main(["--storage", path, "top", "two"]) == 0
+    assert main(["--storage", path, "show", "two"]) == 0
+    assert "objective  " in (said := capsys.readouterr().out) and "['one', 'other']" in said
+    assert studies.list_studies(path)[0].best_score is None
+
+
+def test_a_fitted_search_keeps_its_front_in_a_pickle_and_loses_it_in_a_clone():
+    fitted = search(n_trials=5).fit(X, Y)
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again.pareto_front_ == fitted.pareto_front_
+    assert not hasattr(clone(fitted), "pareto_front_")
+
+
+def test_workers_and_processes_change_nothing_of_the_front():
+    fitted = search(n_jobs=2, n_trials=8).fit(X, Y)
+    assert sorted(leader.trial_number for leader in fitted.pareto_front_) == sorted(
+        trial.number for trial in fitted.study_.best_trials
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), list(itertools.permutations([None, ["one", "other"], ["other", "fit_time"]], 2)), ids=str
+)
+def test_a_fork_that_pursues_something_else_carries_every_score(before, after):
+    parent = search(objectives=before, n_trials=5).fit(X, Y)
+    child = parent.fork({}, objectives=after, n_trials=2).fit(X, Y)
+    assert len(child.fork_report_.carried) == 5
+    asked = after or ["one"]
+    for old, new in zip(parent.study_.trials, child.study_.trials[:5], strict=True):
+        row = {"one": new.params["x"], "other": 1 - new.params["x"] - new.params["y"]}
+        row["fit_time"] = parent.cv_results_["mean_fit_time"][old.number]
+        assert new.values == pytest.approx([row[name] for name in asked])
+
+
+def test_what_failed_by_one_goal_may_be_carried_into_a_search_for_another():
+    parent = search(scoring={"one": one, "some": not_for_all}, objectives=["some"], n_trials=6)
+    with pytest.warns(UserWarning, match="One or more of the test scores are non-finite"):
+        parent.fit(X, Y)
+    child = parent.fork({}, objectives=["one"], n_trials=1)
+    with pytest.warns(UserWarning, match="One or more of the test scores are non-finite"):
+        child.fit(X, Y)
+    assert set(parent.cv_results_["trial_state"]) == {"COMPLETE", "FAIL"}
+    assert {trial.state.name for trial in child.study_.trials} == {"COMPLETE"}
+    assert not any("failure" in trial.user_attrs for trial in child.study_.trials)
+
+
+def test_other_data_have_the_front_of_the_parent_tried_first():
+    parent = search(n_trials=12).fit(X, Y)
+    child = parent.fork({}, n_trials=len(parent.pareto_front_)).fit(X[:100], Y[:100])
+    assert {point.trial_number for point in child.fork_report_.retried} >= {
+        leader.trial_number for leader in parent.pareto_front_
+    }
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"pruner": "median"}, r"pruner='median' compares trials by one metric; with objectives=\['one', 'other'\]"),
+        ({"pruner": "racing", "objectives": ["fit_time"]}, r"pruner='racing' compares trials by one metric"),
+        ({"resource": "n_samples"}, r"resource='n_samples' is for pruning, which goes by one metric"),
+        ({"sampler": optuna.samplers.CmaEsSampler()}, r"pursues one goal; for objectives=\['one', 'other'\] there are"),
+        ({"objectives": ["one", "speed"]}, r"'speed' is not a metric of scoring; there are one, other, fit_time"),
+        ({"objectives": ["one", "one"]}, r"names 'one' twice"),
+        (
+            {"scoring": {"one": one, "fit_time": other}, "objectives": ["one", "fit_time"]},
+            r"'fit_time' is a time, and a metric of scoring as well; give the metric another name",
+        ),
+    ],
+    ids=range(7),
+)
+def test_what_cannot_be_pursued_is_refused_before_the_first_fit(how, said):
+    made = search(**how)
+    with pytest.raises(InvalidRequestError, match=said):
+        made.fit(X, Y)
+    assert not hasattr(made, "study_")
+
+
+def test_a_metric_that_is_called_like_a_time_is_a_metric_where_it_is_pursued_by_refit():
+    scoring = {"fit_time": one, "other": other}
+    fitted = search(scoring=scoring, refit="fit_time", objectives=None, n_trials=3).fit(X, Y)
+    assert fitted.study_.directions == [optuna.study.StudyDirection.MAXIMIZE]
+    assert fitted.best_score_ == max(fitted.cv_results_["param_x"])
+
+
+def test_a_budget_of_fits_does_not_race_where_there_are_several_goals():
+    fitted = search(n_trials=None, n_fits=10).fit(X, Y)
+    assert fitted.n_trials_ == 5
+    assert set(fitted.cv_results_["trial_state"]) == {"COMPLETE"}
