@@ -419,7 +419,7 @@ def test_the_steps_of_a_trial_whose_first_fold_leads_are_rungs_and_then_folds():
     assert shown[0] == [(1, 0.3)] and shown[1] == [(1, 0.3), (3, 0.4), (9, 0.5)]
     assert shown[2] == [*shown[1], (18, 0.55), (27, pytest.approx(0.6))]
     assert [record.fits for record in records] == [Fraction(1, 9), 1, 3]
-    assert all(decode(json.loads(json.dumps(encode(record, 0.5)))) == record for record in records)
+    assert all(decode(json.loads(json.dumps(encode(record, [0.5])))) == record for record in records)
 
 
 def test_of_a_trial_whose_folds_went_together_the_end_counts_where_the_first_leads():
@@ -443,7 +443,7 @@ def test_of_a_trial_whose_folds_went_together_the_end_counts_where_the_first_lea
     ids=str,
 )
 def test_a_record_of_a_part_of_nothing_is_damaged(changed):
-    encoded = encode(Record({}, (Fold({"score": 0.5}, {}, 0.1, 0.1),), pruned=True), 0.5)
+    encoded = encode(Record({}, (Fold({"score": 0.5}, {}, 0.1, 0.1),), pruned=True), [0.5])
     assert decode(encoded).pruned
     with pytest.raises(StorageError, match="cannot be read: it is damaged"):
         decode(encoded | changed)

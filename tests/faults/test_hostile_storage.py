@@ -637,13 +637,23 @@ def test_a_function_that_gives_another_text_each_time_can_be_continued(place):
             "folds or me",
         ),
         (in_record(test=lambda old: {"other": old["score"]}), "folds or metrics are not the study's"),
-        (in_record(value=lambda _: 1e300), r"its value is \[.*\], its record has 1e\+300"),
-        (in_record(value=lambda _: "1e999"), "its record has inf"),
-        (in_record(value=lambda _: None), "its record has None"),
+        (in_record(values=lambda _: [1e300]), r"it came to \[.*\], its record has \[1e\+300\]"),
+        (in_record(values=lambda _: ["1e999"]), r"its record has \[inf\]"),
+        (in_record(values=lambda _: None), "its record has None"),
+        (in_record(values=lambda old: [*old, 1.0]), r"it came to \[.*\], its record has \[.*, 1.0\]"),
         (in_record(schema=lambda _: -1), "is none of ours"),
         (in_record(params=lambda _: [["peak", 1.0]]), "cannot be read: it is damaged"),
     ],
-    ids=["fewer folds", "another metric", "another value", "infinity", "no value", "a negative schema", "a list"],
+    ids=[
+        "fewer folds",
+        "another metric",
+        "another value",
+        "infinity",
+        "no value",
+        "a goal more",
+        "a negative schema",
+        "a list",
+    ],  # fmt: skip
 )
 def test_a_record_that_is_not_one_of_the_study_is_told_before_the_first_fit(change, expected, hostile):
     path = hostile(8, None, change, at_most=1)
@@ -675,7 +685,7 @@ def test_a_study_that_says_that_it_was_measured_on_something_else_is_refused(par
 
 def test_a_study_that_goes_the_other_way_is_refused(hostile):
     path = hostile(0, None, lambda line: line.update(directions=[1]))
-    expected = r"^study_name='svc' is a study that goes another way \(minimize\); scores are maximised"
+    expected = r"^study_name='svc' is a study that goes another way \(minimize instead of maximize\); scores are max"
     assert_refused_before_the_first_fit(path, StorageError, expected)
     with pytest.raises(StorageError, match=expected):
         OptunaSearchCV.from_study("svc", path, Fails(), SPACE)

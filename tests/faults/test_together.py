@@ -611,10 +611,10 @@ def test_a_trial_that_somebody_else_has_brought_to_its_end_is_not_written_again(
     search = alone(storage, n_trials=3)
     finish = Store.finish
 
-    def end_it(self, trial_id, record, value, failure):
-        storage.set_trial_user_attr(trial_id, "optuna_search", encode(record, value))
-        storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
-        return finish(self, trial_id, record, value, failure)
+    def end_it(self, trial_id, record, verdict):
+        storage.set_trial_user_attr(trial_id, "optuna_search", encode(record, verdict.values))
+        storage.set_trial_state_values(trial_id, TrialState.COMPLETE, verdict.values)
+        return finish(self, trial_id, record, verdict)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Store, "finish", end_it)
