@@ -653,7 +653,7 @@ def test_a_function_that_gives_another_text_each_time_can_be_continued(place):
         "a goal more",
         "a negative schema",
         "a list",
-    ],  # fmt: skip
+    ],
 )
 def test_a_record_that_is_not_one_of_the_study_is_told_before_the_first_fit(change, expected, hostile):
     path = hostile(8, None, change, at_most=1)
