@@ -110,7 +110,8 @@ class OptunaSearchCV(BaseSearchCV):
         parameters jointly; where the space is conditional (a list of dicts, a callable), over each group of
         parameters that occur together. It needs no package and a few milliseconds a trial, takes every kind of
         parameter, and no other part of Optuna's was found better for up to 300 fits (`docs/fewer_fits.md` has the
-        figures).
+        figures). The same for several goals, where it models the candidates by the fronts that they are on [2]_;
+        "cmaes" pursues one goal only.
     pruner : str or optuna.pruners.BasePruner, default=None
         What ends a hopeless trial early. It is asked after each fold and sees the mean so far; with `resource` after
         each rung. A trial that was pruned keeps the folds that it ran, counts for `n_trials`, and never wins. The
@@ -141,9 +142,11 @@ class OptunaSearchCV(BaseSearchCV):
         Points to try first, complete or partial, or "default": the estimator's own values where they lie in
         the space, so that the result is no worse than theirs. None: no such point, because on the tasks that the
         default was measured on it did not pay for its fits.
-    objectives : sequence of one str, default=None
-        The metric that the sampler pursues, where that is not the one named by `refit`. By default the
-        metric named by `refit`, else the first. Several goals: not in this version.
+    objectives : sequence of str, default=None
+        What the sampler pursues: metrics of `scoring`, which are maximised, and "fit_time" and "score_time", the mean
+        seconds over the folds, which are minimised; with one scorer its metric is "score", or its name. With several
+        goals there is a Pareto front, ``pareto_front_``, and no trial is pruned, because no pruner compares by more
+        than one; `refit` chooses from ``cv_results_`` as ever. None: the metric named by `refit`, else the first.
     storage : str, Path, or optuna.storages.BaseStorage, default=None
         Where trials are kept. None: in memory. A path: an SQLite file; if it ends in ``.journal``, Optuna's
         journal file. A URL such as ``postgresql+psycopg://user:${PGPASSWORD}@host/database``: a database
@@ -200,6 +203,9 @@ class OptunaSearchCV(BaseSearchCV):
         Only with `refit`, and if the estimator tells.
     top_n_ : sequence
         The leaderboard, best first: ``top_n_[0].params``, ``top_n_(3, by="roc_auc")``, ``top_n_.to_frame()``.
+    pareto_front_ : sequence
+        The same of the trials that no other one is better than by one goal and as good as by all others; only with
+        several `objectives`.
     best_trial_ : optuna.trial.FrozenTrial
         The trial of the best row; only with one metric or with `refit`.
     study_ : optuna.Study
@@ -232,6 +238,8 @@ class OptunaSearchCV(BaseSearchCV):
     ----------
     .. [1] J. Bergstra, R. Bardenet, Y. Bengio, B. Kégl, "Algorithms for Hyper-Parameter Optimization",
        Advances in Neural Information Processing Systems 24 (2011).
+    .. [2] Y. Ozaki, Y. Tanigaki, S. Watanabe, M. Nomura, M. Onishi, "Multiobjective Tree-Structured Parzen Estimator",
+       Journal of Artificial Intelligence Research 73 (2022), 1209-1250.
 
     Examples
     --------
