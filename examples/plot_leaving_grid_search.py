@@ -60,8 +60,8 @@ print(f"{wide.n_trials_} candidates; {wide.best_params_}")
 # %%
 # Third change: a place
 # ---------------------
-# With a file and a name every finished trial is kept. Here is the search, and then the same script once more, as after a
-# crash or the next morning: it finds what it has, fits the best model, and is done.
+# With a file and a name every finished trial is kept. Here is the search, and then the same once more, as after a crash
+# or the next morning: it finds what it has, fits the best model, and is done.
 
 folder = tempfile.TemporaryDirectory()
 kept = {"storage": Path(folder.name) / "searches.db", "study_name": "digits"}

@@ -119,9 +119,9 @@ figures.parallel_coordinates(search, ["SVC C", "SVC gamma"])
 # %%
 # The same as a list of dicts
 # ---------------------------
-# Where the choice of the model is all that anything depends on, a list of dicts says the same without a function, and its
-# names are those of the parameters. A trial draws one of the dicts, and then from that. ``n_fits`` is a budget in fits of
-# a fold, and races by itself.
+# Where the choice of the model is all that anything depends on, a list of dicts says the same without a function, and
+# its names are those of the parameters. A trial draws one of the dicts, and then from that. ``n_fits`` is a budget in
+# fits of a fold, and races by itself.
 
 from optuna.distributions import FloatDistribution, IntDistribution
 
