@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import NopPruner
-from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler, QMCSampler, RandomSampler
+from optuna.samplers import BaseGASampler, BaseSampler, BruteForceSampler, GridSampler, QMCSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sklearn.utils import check_random_state
@@ -343,9 +343,15 @@ class Sampling:
     ) -> int:
         """Add a trial to the shadow study that was not drawn there, and return its number."""
         shadow = len(self._study.get_trials(deepcopy=False))
-        self._study.add_trial(
-            create_trial(state=state, values=values, params=dict(point), distributions=dict(distributions))
-        )
+        breeder = self._sampler if isinstance(self._sampler, BaseGASampler) else None
+        if breeder is None or state == TrialState.FAIL:
+            self._study.add_trial(_trial(state, values, point, distributions))
+            return shadow
+        # Only what is of a generation has offspring, and a trial joins one before it ends.
+        self._study.add_trial(_trial(TrialState.RUNNING, None, point, distributions))
+        breeder.get_trial_generation(self._study, self._study.get_trials(deepcopy=False)[shadow])
+        if state == TrialState.COMPLETE:
+            self._tell(shadow, values)
         return shadow
 
     def _enter(self, number: int, key: str, shadow: int, point: Mapping[str, Stored]) -> None:
@@ -357,7 +363,9 @@ class Sampling:
     def observe(self, trial: FrozenTrial, key: str, values: Values) -> None:
         """Have the sampler know of a trial that it did not draw, and learn from one that is finished."""
         state = trial.state if values is None else TrialState.COMPLETE
-        self._enter(trial.number, key, self._add(state, values, trial.params, trial.distributions), trial.params)
+        with quiet_optuna():
+            shadow = self._add(state, values, trial.params, trial.distributions)
+        self._enter(trial.number, key, shadow, trial.params)
         self._observed[trial.number] = trial.params
         self._to_skip += 1
         if trial.state.is_finished():
@@ -394,6 +402,12 @@ class Sampling:
         """Seed the sampler anew, from the system."""
         self._sampler.reseed_rng()
         self._random.reseed_rng()
+
+
+def _trial(
+    state: TrialState, values: Values, point: Mapping[str, Stored], distributions: Mapping[str, Any]
+) -> FrozenTrial:
+    return create_trial(state=state, values=values, params=dict(point), distributions=dict(distributions))
 
 
 def _worth_knowing(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.storages import InMemoryStorage
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
@@ -91,6 +92,15 @@ def test_the_front_is_what_no_other_trial_dominates(sampler):
 def test_a_sampler_of_several_goals_gets_to_the_front():
     """Where `y` is 0; what is drawn at random is 0.5 in the middle."""
     fitted = search(sampler="nsgaii", n_trials=200).fit(X, Y)
+    late = [params["y"] for params in fitted.cv_results_["params"][-50:]]
+    assert np.median(late) < 0.25
+
+
+def test_what_it_knew_when_it_goes_on_has_offspring():
+    """Trials that a genetic search was not asked for itself are of its generations, too."""
+    storage = InMemoryStorage()
+    for n_trials in (110, 220):
+        fitted = search(sampler="nsgaii", n_trials=n_trials, storage=storage, study_name="in parts").fit(X, Y)
     late = [params["y"] for params in fitted.cv_results_["params"][-50:]]
     assert np.median(late) < 0.25
 
