@@ -12,17 +12,18 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import NopPruner
 from optuna.samplers import BaseGASampler, BaseSampler, BruteForceSampler, GridSampler, QMCSampler, RandomSampler
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from optuna_search._compat import call_callbacks, no_experimental_warnings, quiet_optuna
 from optuna_search._dimensions import Dimension, Stored, example
+from optuna_search._goals import Goal, directions, fronts
 from optuna_search._space import AnySpace, Candidate, Pick, Space
 from optuna_search._tables import shortened
 from optuna_search.exceptions import SpaceError
@@ -144,19 +145,19 @@ class Sampling:
         What draws.
     seed : int or None
         For what is drawn where the sampler knows nothing new.
-    directions : sequence of StudyDirection
-        Which way is better, goal by goal.
+    goals : sequence of Goal
+        What is pursued.
     forgets : bool
         Whether the sampler does as well with the best trials and a part of the others as with all of them, which take
         it longer at each draw.
     """
 
     def __init__(
-        self, space: AnySpace, sampler: BaseSampler, seed: int | None, directions: Sequence[StudyDirection], *,
+        self, space: AnySpace, sampler: BaseSampler, seed: int | None, goals: Sequence[Goal], *,
         forgets: bool = False,
     ) -> None:  # fmt: skip
         self._space = space
-        self._directions = list(directions)
+        self._goals = goals
         self._sampler = sampler
         self._study = self._new_study()
         self._forgets = forgets
@@ -178,7 +179,7 @@ class Sampling:
 
     def _new_study(self) -> optuna.Study:
         with quiet_optuna():
-            return optuna.create_study(directions=self._directions, sampler=self._sampler, pruner=NopPruner())
+            return optuna.create_study(directions=directions(self._goals), sampler=self._sampler, pruner=NopPruner())
 
     def try_first(self, points: Iterable[Mapping[str, Stored]]) -> None:
         """Have points tried first, but for those that were tried; what they leave open is drawn by the sampler."""
@@ -246,7 +247,7 @@ class Sampling:
         if len(trials) <= MAX_HISTORY:
             return
         self._study = self._new_study()
-        for trial in _worth_knowing(trials):
+        for trial in _worth_knowing(trials, self._goals):
             self._study.add_trial(trial)
         for number, (shadow, key, point) in self._flying.items():
             again = self._add(TrialState.RUNNING, None, point, trials[shadow].distributions)
@@ -410,11 +411,11 @@ def _trial(
     return create_trial(state=state, values=values, params=dict(point), distributions=dict(distributions))
 
 
-def _worth_knowing(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def _worth_knowing(trials: Sequence[FrozenTrial], goals: Sequence[Goal]) -> list[FrozenTrial]:
     """Return the best of some trials and an even part of the other complete ones, in their order."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    ranked = sorted(complete, key=lambda trial: trial.values[0], reverse=True)
-    best = {trial.number for trial in ranked[:KEPT_BEST]}
+    ranks = fronts(np.array([trial.values for trial in complete]), goals)
+    best = {complete[place].number for place in np.argsort(ranks, kind="stable")[:KEPT_BEST]}
     others = [trial for trial in complete if trial.number not in best]
     n_others = min(len(others), KEPT_HISTORY - len(best))
     kept = best | {others[place * len(others) // n_others].number for place in range(n_others)}

@@ -20,7 +20,7 @@ from optuna_search._compat import check_scoring
 from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import in_use
 from optuna_search._fork import Parent
-from optuna_search._goals import TIMES, directions, is_one_metric
+from optuna_search._goals import TIMES, is_one_metric
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import WHAT_A_SPACE_IS, AnySpace, FunctionSpace, Space, parse, tell_apart
 from optuna_search._workers import Limits
@@ -367,8 +367,8 @@ def proposals_of(
     conditional = isinstance(space, FunctionSpace) or len(space.branches) > 1
     sampler = _samplers.make(search.sampler, seed, conditional=conditional, continued=n_earlier > 0)
     goals = _measure.goals_of(search)
-    forgets = len(goals) == 1 and _samplers.forgets(search.sampler)
-    proposals = Sampling(space, sampler, seed, directions(goals), forgets=forgets)
+    forgets = len(goals) == 1 and _samplers.forgets(search.sampler)  # of several goals any trial may be on the front
+    proposals = Sampling(space, sampler, seed, goals, forgets=forgets)
     proposals.try_first(first)
     return proposals
 

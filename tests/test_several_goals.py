@@ -9,6 +9,7 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState, create_trial
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
@@ -16,6 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from optuna_search import OptunaSearchCV, studies
 from optuna_search.__main__ import main
 from optuna_search._goals import fronts, goals_in, named_by, objective_of
+from optuna_search._propose import _worth_knowing
 from optuna_search.exceptions import InvalidRequestError, StudyMismatchError
 
 X, Y = load_iris(return_X_y=True)
@@ -127,6 +129,14 @@ def test_one_time_may_be_all_that_is_pursued():
     assert fitted.study_.direction == optuna.study.StudyDirection.MINIMIZE
     assert fitted.study_.best_trial.params["seconds"] == "0.0"
     assert fitted.best_params_["x"] == 0.5  # refit goes by the score
+
+
+def test_of_a_long_search_for_one_time_the_sampler_keeps_the_quickest():
+    trials = [create_trial(state=TrialState.COMPLETE, values=[float(n % 300)]) for n in range(500)]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    kept = [trial.values[0] for trial in _worth_knowing(trials, goals_in(["fit_time"]))]
+    assert sorted(kept)[:50] == [float(n // 2) for n in range(50)]
 
 
 def test_a_grid_of_several_goals_is_the_grid_of_grid_search():
