@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import importlib
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optuna_search import exceptions, pruners, studies
+    from optuna_search import callbacks, exceptions, pruners, studies
     from optuna_search._dimensions import named
     from optuna_search._early import EarlyStopping
     from optuna_search._search import OptunaSearchCV
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["EarlyStopping", "OptunaSearchCV", "__version__", "exceptions", "named", "pruners", "studies"]
+__all__ = ["EarlyStopping", "OptunaSearchCV", "__version__", "callbacks", "exceptions", "named", "pruners", "studies"]
 
 _HOMES = {"EarlyStopping": "_early", "OptunaSearchCV": "_search", "named": "_dimensions"}
+
+
+# In a notebook without ipywidgets a bar is text, and tqdm complains of that where it is first imported: by Optuna.
+if "ipykernel" in sys.modules:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tqdm.auto  # noqa: F401
 
 
 def __getattr__(name: str) -> Any:

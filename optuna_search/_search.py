@@ -35,9 +35,10 @@ from optuna_search._kept import Kept, candidate_of
 from optuna_search._leaderboard import Leaderboard, pareto_rows
 from optuna_search._lease import renewed
 from optuna_search._opening import create_or_continue, open_existing, unique_name, warn_of_foreign_trials
+from optuna_search._progress import Progress, watching
 from optuna_search._prune import Pruning, first_fold_leads, steps_of
 from optuna_search._reading import results_of, setup_of, texts_of
-from optuna_search._record import Climb, Record, measured_here
+from optuna_search._record import Climb, Record, counts, measured_here
 from optuna_search._rescue import reachable, refit_told_apart, rescued, take_in_spilled
 from optuna_search._resource import resource_of, training_of, whole_estimator
 from optuna_search._results import (
@@ -55,7 +56,7 @@ from optuna_search._tokens import token
 from optuna_search._url import Protected
 from optuna_search._warned import tell
 from optuna_search._workers import open_workers
-from optuna_search.callbacks import Progress, watching
+from optuna_search.callbacks import is_over
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 
 #: The attributes of a fitted search that are not for its users.
@@ -169,7 +170,7 @@ class OptunaSearchCV(BaseSearchCV):
         With an int and ``n_jobs=1`` two searches give the same trials. A continued search draws new numbers.
     callbacks : callable or list of callable, default=None
         Called with ``(study, frozen_trial)`` after each trial, in this process; ``study.stop()`` in one of
-        them ends the search.
+        them ends the search. `optuna_search.callbacks` has two that do so, ``NoImprovement`` and ``TargetReached``.
 
     Attributes
     ----------
@@ -463,11 +464,15 @@ class OptunaSearchCV(BaseSearchCV):
         steps = steps_of(evaluation.n_splits, pruner, evaluation.amounts)
         resource = evaluation.resource
         climb = None if resource is None else Climb(resource.name, resource.whole, first_fold_leads(pruner))
-        n_fits = None if budget.n_trials is None else budget.n_trials * sum(len(step.folds) for step in steps)
+        n_done = sum(counts(trial) and measured_here(trial) for trial in trials)
+        n_left = None if budget.n_trials is None else max(0, budget.n_trials - n_done)
+        # A task of scikit-learn's that has no other inside is not shown.
+        n_fits = n_left * sum(len(step.folds) for step in steps) if n_left else None
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
-        progress = self._progress(budget.n_trials)
-        watch = watching(progress, _request.callbacks_of(self), store.study)
+        progress = Progress(self.verbose, short_name(self.estimator), budget.n_trials, budget.n_fits, self.timeout)
+        callbacks = _request.callbacks_of(self)
+        watch = watching(progress, callbacks, store.study)
         engine = Engine(
             store, space, proposals, Pruning(pruner), steps, climb, evaluation.n_splits, budget,
             functools.partial(_measure.goals_of, self), self._error_score,
@@ -477,12 +482,15 @@ class OptunaSearchCV(BaseSearchCV):
         engine.hear()
         progress.begin()
         try:
-            with (
-                tidied_up_on_sigterm(),
-                open_workers(evaluation, self.n_jobs, self.pre_dispatch, _request.limits_of(self, budget)) as workers,
-                renewed(store),
-            ):
-                engine.run(workers)
+            if not is_over(callbacks, store.study):
+                limits = _request.limits_of(self, budget)
+                with (
+                    tidied_up_on_sigterm(),
+                    open_workers(evaluation, self.n_jobs, self.pre_dispatch, limits) as workers,
+                    renewed(store),
+                ):
+                    engine.run(workers)
+            progress.complete()
         finally:
             progress.close()
             tell(engine.warned)
@@ -492,9 +500,6 @@ class OptunaSearchCV(BaseSearchCV):
     def _error_score(self) -> float:
         """What stands for the score of a failed fit; where it is "raise", none ever does."""
         return np.nan if isinstance(self.error_score, str) else float(self.error_score)
-
-    def _progress(self, total: int | None) -> Progress:
-        return Progress(self.verbose, short_name(self.estimator), total)
 
     # --- after the last one ---
 

@@ -14,6 +14,7 @@ import optuna
 import pytest
 from estimators import FailsOn, KnownScore
 from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.pruners import ThresholdPruner
 from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import MaxTrialsCallback
@@ -187,9 +188,58 @@ def test_the_bar_counts_failed_trials(capfd):
 
 
 def test_the_bar_of_a_search_without_a_number_of_trials_counts(capfd):
-    search(n_trials=None, n_fits=6, sampler="tpe", verbose=1)
+    search(n_trials=None, timeout=600, sampler="tpe", verbose=1, callbacks=stop_after(2))
     last = shown(capfd)[-1]
-    assert "3 trial" in last and "/" not in last.split("[")[0]
+    assert re.search(r": 3 trials \[00:0\d of 10:00\]$", last)
+
+
+def test_the_bar_of_a_budget_in_fits_counts_fits_and_says_how_many_trials_they_are(capfd):
+    found = search(n_trials=None, n_fits=7, sampler="random", verbose=1)
+    states = shown(capfd)
+    assert " 0/7 fits " in states[0] and " 7/7 fits " in states[-1]
+    assert found.n_trials_ == 4, "the last one is finished"
+    assert f"best {found.best_score_:.4f}, 4 trials |" in states[-1]
+
+
+def test_the_bar_of_a_budget_in_fits_starts_where_the_study_stands(capfd):
+    where = {"storage": InMemoryStorage(), "study_name": "bar"}
+    search(ENDING, sampler="random", n_trials=None, n_fits=4, **where)
+    # No candidate is left after the sixth: the search ends with twelve fits.
+    found = search(ENDING, sampler="random", n_trials=None, n_fits=16, verbose=1, **where)
+    states = shown(capfd)
+    assert " 4/16 fits " in states[0] and "2 trials" in states[0]
+    assert " 12/12 fits " in states[-1] and f"{found.n_trials_} trials" in states[-1]
+
+
+def test_the_bar_counts_what_another_process_does_meanwhile(capfd):
+    where = {"storage": InMemoryStorage(), "study_name": "bar"}
+
+    def helped(study, trial):
+        if trial.number == 0:
+            search(n_trials=4, **where)
+
+    found = search(n_trials=6, verbose=1, callbacks=helped, **where)
+    last = shown(capfd)[-1]
+    assert " 6/6 " in last and f"best {found.best_score_:.4f}" in last
+
+
+def test_the_bar_counts_what_was_pruned(capfd):
+    search({"x": [3, 0, -5]}, pruner=ThresholdPruner(lower=0.0), verbose=1)
+    assert ", 1 pruned |" in shown(capfd)[-1]
+
+
+def test_the_bar_of_a_search_that_was_stopped_ends_where_it_is(capfd):
+    search(n_trials=30, verbose=1, callbacks=stop_after(3))
+    states = shown(capfd)
+    assert " 4/4 " in states[-1] and all(" 4/4 " in state or "/30 " in state for state in states)
+
+
+def test_the_bar_leaves_room_for_the_time_that_is_left(capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = type("AModelWithAVeryLongName", (KnownScore,), {"__module__": __name__})
+    search(estimator=long(), n_trials=None, n_fits=12, verbose=1)
+    for state in shown(capfd):
+        assert state.startswith("AModelWithAVeryLong…") and re.search(r"/12 fits \[\d\d:\d\d<.*\]$", state)
 
 
 def test_the_bar_knows_the_size_of_a_grid_and_counts_duplicates(capfd):

@@ -5,6 +5,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from optuna.pruners import ThresholdPruner
+from optuna.storages import InMemoryStorage
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -14,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from optuna_search import OptunaSearchCV
+from optuna_search.callbacks import scores_of
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks since 1.9")
 recorders = pytest.importorskip("sklearn.callback.tests._utils")
@@ -145,3 +148,60 @@ def _bars(output):
     # The name of each bar and its percentage; neither the bar itself, which is as long as there is room, nor the time.
     bars = re.findall(r"^( *\S.*?) +[━╸╺]+ +(\d+%)", without_class_name(output), flags=re.MULTILINE)
     return [f"{name.rstrip()} {percentage}" for name, percentage in bars]
+
+
+def heard(search):
+    """Fit a search; return of how many folds a callback has heard, and how many the search said there would be."""
+    recorder = recorders.RecordingCallback()
+    search.set_callbacks(recorder).fit(X, y)
+    begun = [call["context"] for call in recorder.record if call["name"] == "on_fit_task_begin"]
+    folds = [context for context in begun if context.task_name == "candidate-split-evaluation"]
+    (whole,) = (context for context in begun if context.task_name == "search")
+    return len(folds), whole.max_subtasks
+
+
+def n_folds(search):
+    """How many folds the trials of a study have run."""
+    return sum(np.isfinite(scores_of(trial)["fit_time"]).sum() for trial in search.study_.trials)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_callbacks_hear_of_no_fold_that_is_pruned(n_jobs):
+    grid = {"var_smoothing": [1e-9, 1e2, 1e-8, 1e3]}
+    search = OptunaSearchCV(GaussianNB(), grid, cv=3, n_jobs=n_jobs, pruner=ThresholdPruner(lower=0.85))
+    assert heard(search) == (n_folds(search), 12) == (8, 12)
+
+
+def test_callbacks_hear_of_what_is_left_of_a_study_that_is_continued():
+    kept = {"storage": InMemoryStorage(), "study_name": "s"}
+    search = OptunaSearchCV(GaussianNB(), {"var_smoothing": [1e-9, 1e-8, 1e-7]}, cv=3, **kept)
+    assert heard(search.set_params(callbacks=lambda study, trial: study.stop())) == (3, 9)
+    assert heard(search.set_params(callbacks=None)) == (6, 6)
+    assert heard(search) == (0, None), "how many they are is not known: that there are none is not shown"
+
+
+def logistic_regression():
+    """One that converges at once, and that callbacks hear of."""
+    return LogisticRegression(max_iter=10, tol=0.1)
+
+
+def test_a_progress_bar_of_a_finished_study_ends_well(capsys, monkeypatch):
+    pytest.importorskip("rich")
+    monkeypatch.setenv("COLUMNS", "200")
+    kept = {"storage": InMemoryStorage(), "study_name": "s"}
+    for n_folds in (2, 0):
+        search = OptunaSearchCV(logistic_regression(), {"C": [1.0]}, cv=2, **kept)
+        search.set_callbacks(callback.ProgressBar()).fit(X, y)
+        bars = _bars(capsys.readouterr().out)
+        assert len([bar for bar in bars if "candidate-split-evaluation" in bar]) == n_folds
+        assert all(bar.endswith(" 100%") for bar in bars) and any("search #0" in bar for bar in bars)
+
+
+def test_a_scoring_monitor_logs_the_folds_that_were_run():
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    estimator = logistic_regression().set_callbacks(monitor)
+    search = OptunaSearchCV(estimator, {"C": [1.0, 1e-6]}, cv=3, pruner=ThresholdPruner(lower=0.5)).fit(X, y)
+    log = monitor.get_logs(include_lineage=True).data
+    folds = [row for row in log if row["parent_task_id_path"] == (0, 0)]
+    assert {row["estimator_name"] for row in folds} == {"LogisticRegression"}
+    assert len(folds) == n_folds(search) == 4
