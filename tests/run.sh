@@ -74,7 +74,7 @@ wheel=$(echo "$work"/*.whl)
 uv pip compile --quiet --resolution lowest-direct --python "$work/tools/bin/python" \
     --extra plots --extra parquet --extra dask --extra postgres --extra cmaes --extra grpc \
     --output-file "$work/oldest.txt" "$source/pyproject.toml" >/dev/null
-new_environment newest
+new_environment newest "optuna-search[mlflow] @ file://$wheel"
 new_environment oldest --constraints "$work/oldest.txt"
 
 cd "$source"
