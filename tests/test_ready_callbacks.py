@@ -11,7 +11,7 @@ import optuna
 import pytest
 import scipy.stats
 import sqlalchemy
-from estimators import FailsOn, FailsOnSomeFolds, KnownScore, Sleeps
+from estimators import FailsOn, FailsOnSomeFolds, KnownScore, Sleeps, high, low
 from optuna.pruners import ThresholdPruner
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
@@ -194,6 +194,18 @@ def test_with_several_goals_one_trial_has_to_reach_the_target_in_all_of_them():
     assert TargetReached([0.9, 1.0]).is_met(study)
     with pytest.raises(InvalidRequestError, match=r"score=0.9 must be one number for each goal .*; there are 2\."):
         TargetReached(0.9).is_met(study)
+
+
+def test_a_search_with_several_goals_is_stopped_by_all_of_them():
+    two = {"scoring": {"high": high, "low": low}, "objectives": ["high", "low"]}
+    # By x: -4 is low and bad, 3 is the best; what lies between is at the front, what lies beyond is not.
+    assert search([3, 5, 6, 7, 2], callbacks=NoImprovement(2), **two).n_trials_ == 3
+    assert search([3, -4, 2, 0, 1], callbacks=NoImprovement(2), **two).n_trials_ == 5
+    assert search([3, -4, 2, 0, 1], callbacks=TargetReached((8.5, -2.5)), **two).n_trials_ == 3
+    with pytest.raises(InvalidRequestError, match=r"^score=8.5 must be .* goal of the search; there are 2\.$"):
+        search([3, -4], callbacks=TargetReached(8.5), **two)
+    fast = search([3, 1, 0], callbacks=TargetReached(1e6), objectives=["fit_time"])
+    assert fast.n_trials_ == 1, "a time is minimised"
 
 
 @pytest.mark.parametrize("n_goals", [1, 2, 3])
