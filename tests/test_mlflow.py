@@ -1,12 +1,12 @@
 """The recipe for MLflow: the example logs a real search into a real store, once, and the model comes back."""
 
 import json
-import os
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
+from needs import needed
 from test_readme import ROOT, run
 
 pytestmark = pytest.mark.slow
@@ -54,10 +54,7 @@ print(json.dumps({"runs": runs, "parent": parent, "results": results, "params": 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the store says after all of it."""
-    if find_spec("mlflow") is None:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail("CI must run the test of the example with MLflow: mlflow is not installed")
-        pytest.skip("needs MLflow: pip install mlflow-skinny")
+    needed("MLflow (pip install mlflow-skinny)", find_spec("mlflow") is not None)
     done = run(["-c", DRIVER, str(SCRIPT)], tmp_path_factory.mktemp("mlflow"))
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
