@@ -18,7 +18,7 @@ from optuna_search._arguments import COMMANDS, VARIABLE
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-GUIDES = ("studies.md", "fewer_fits.md", "several_goals.md")
+GUIDES = ("studies.md", "fewer_fits.md", "several_goals.md", "watching.md")
 GUIDE = (ROOT / "docs" / "studies.md").read_text()
 
 
@@ -103,7 +103,9 @@ def test_the_guide_shows_every_command() -> None:
     assert set(shown) == set(COMMANDS)
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/studies.md", "docs/reliability.md", "docs/several_goals.md"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "docs/studies.md", "docs/reliability.md", "docs/several_goals.md", "docs/watching.md"]
+)
 def test_links_lead_somewhere(path: str) -> None:
     text = (ROOT / path).read_text()
     for target in re.findall(r"\]\((?!https?:)([^)]*)\)", text):

@@ -7,6 +7,7 @@ import os
 import re
 import threading
 import warnings
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -21,11 +22,15 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
 from processes import in_another_process
 from sklearn.base import clone
+from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from optuna_search import OptunaSearchCV
+
+GUIDE = (Path(__file__).parents[1] / "docs" / "watching.md").read_text()
 
 rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(12, 2)), np.arange(12) % 2
@@ -101,7 +106,7 @@ def test_optuna_logs_nothing_at_any_verbosity(logged, verbose):
     assert logged() == []
 
 
-def test_a_fresh_process_prints_and_logs_nothing():
+def test_a_fresh_process_and_its_workers_print_and_log_nothing(tmp_path):
     # Loggers that a sampler brings along are not there yet in a fresh process.
     code = """
 import os; os.dup2(1, 2)  # what goes to standard error counts as well
@@ -120,12 +125,30 @@ for name in ("sqlalchemy", "alembic", "asyncio", "matplotlib"):
     logging.getLogger(name).setLevel(logging.WARNING)
 X, y = np.random.default_rng(0).normal(size=(12, 2)), np.arange(12) % 2
 space = {"C": FloatDistribution(0.1, 1.0), "fit_intercept": [True, False], "max_iter": IntDistribution(200, 210)}
-for sampler in sys.argv[1:]:
+place, *samplers = sys.argv[1:]
+OptunaSearchCV(LogisticRegression(), space, n_trials=3, cv=2, n_jobs=2, storage=place).fit(X, y)
+for sampler in samplers:
     given = {"max_iter": IntDistribution(200, 205)} if sampler in ("grid", "brute-force") else space
     OptunaSearchCV(LogisticRegression(), given, sampler=sampler, n_trials=5, cv=2).fit(X, y)
 """
     names = [name for name in SAMPLERS if name]
-    assert in_another_process(code, *names) == ""
+    assert in_another_process(code, tmp_path / "s.db", *names) == ""
+
+
+def test_a_notebook_without_widgets_is_no_reason_to_warn():
+    # What tqdm looks at to know where it is, and what it does not find.
+    code = """
+import os, sys, types, warnings
+os.dup2(1, 2)
+warnings.simplefilter("always")
+names = ("IPython", "ipykernel", "ipykernel.zmqshell")
+sys.modules |= {name: types.ModuleType(name) for name in names} | {"ipywidgets": None}
+sys.modules["IPython"].get_ipython = lambda: types.SimpleNamespace(config={"IPKernelApp": {}})
+from optuna_search import OptunaSearchCV
+import tqdm.auto
+print(tqdm.auto.notebook_tqdm.__module__)
+"""
+    assert in_another_process(code) == "tqdm.std\n", "a bar of text"
 
 
 def test_the_users_own_study_still_logs_while_a_search_runs(logged):
@@ -306,6 +329,28 @@ def test_lines_go_on_counting_where_the_study_stands(capfd):
     lines = shown(capfd)
     assert [line.split(":")[0] for line in lines] == ["trial 3", "trial 4"]
     assert "4/5" in lines[0] and "5/5" in lines[1]
+
+
+# --- what the guide shows of it ---------------------------------------------------------------------------------------
+
+
+def shape(line):
+    """A line with zeros for its numbers, and a bar that is as long as any other."""
+    return re.sub(r"\|[█▏▎▍▌▋▊▉ ]+\|", "||", re.sub(r"\d+", "0", line))
+
+
+@pytest.mark.parametrize(
+    ("first", "asked"),
+    [
+        ("SVC best", {"n_fits": 60, "verbose": 1}),
+        ("trial 0:", {"verbose": 2}),
+    ],
+)
+def test_the_guide_shows_what_is_printed(first, asked, capfd):
+    (told,) = re.findall(rf"^{first}.*$", GUIDE, re.MULTILINE)
+    space = {"C": FloatDistribution(1e-3, 1e3, log=True)} if "n_fits" in asked else {"C": [0.01], "kernel": ["rbf"]}
+    OptunaSearchCV(SVC(), space, random_state=0, **asked).fit(*load_iris(return_X_y=True))
+    assert shape(told) in {shape(state) for state in shown(capfd)}
 
 
 # --- callbacks --------------------------------------------------------------------------------------------------------
