@@ -11,11 +11,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_search._compat import storage_of
+from optuna_search._front import Front
 from optuna_search._record import RECORD, counts, measured_here
 from optuna_search._trouble import persistently
-
-#: What a trial came to in each goal, its sign such that less is better.
-Losses = tuple[float, ...]
 
 
 class History:
@@ -33,10 +31,8 @@ class History:
     """
 
     def __init__(self, directions: Sequence[StudyDirection], *, is_ours: bool) -> None:
-        #: What each goal is multiplied by, so that less is better.
-        self.signs = tuple(-1.0 if one == StudyDirection.MAXIMIZE else 1.0 for one in directions)
-        #: The best losses; with several goals all that no other trial is better than.
-        self.front: list[Losses] = []
+        #: The best of them.
+        self.front = Front(directions)
         #: How many trials of this study have ended since the front changed.
         self.n_since = 0
         self._is_ours = is_ours
@@ -63,27 +59,10 @@ class History:
     def _add(self, trial: FrozenTrial) -> None:
         if self._is_ours and not counts(trial):
             return
-        if trial.state == TrialState.COMPLETE and self._improves(trial.values):
+        if trial.state == TrialState.COMPLETE and self.front.takes(trial.values):
             self.n_since = 0
         elif measured_here(trial):
             self.n_since += 1
-
-    def _improves(self, values: Sequence[float]) -> bool:
-        """Take a trial into the front if it belongs there, and return whether it does."""
-        losses = tuple(sign * value for sign, value in zip(self.signs, values, strict=True))
-        if any(_reach(known, losses) for known in self.front):
-            return False
-        self.front = [known for known in self.front if not _reach(losses, known)] + [losses]
-        return True
-
-    def reaches(self, target: Sequence[float]) -> bool:
-        """Whether one trial is at least as good as a target in each goal."""
-        wanted = tuple(sign * value for sign, value in zip(self.signs, target, strict=True))
-        return any(_reach(known, wanted) for known in self.front)
-
-
-def _reach(losses: Losses, wanted: Losses) -> bool:
-    return all(loss <= limit for loss, limit in zip(losses, wanted, strict=True))
 
 
 #: What is known of the studies in use, so that no trial is read twice.

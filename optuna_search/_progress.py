@@ -12,6 +12,8 @@ from typing import Any
 import optuna
 
 from optuna_search._compat import call_callbacks, storage_of
+from optuna_search._front import Front
+from optuna_search._goals import Goal, directions
 from optuna_search._record import Record
 from optuna_search._tables import printable, shortened
 from optuna_search._trouble import persistently
@@ -67,6 +69,8 @@ class Progress:
         How much to show.
     name : str
         What is searched.
+    goals : sequence of Goal
+        What is pursued.
     n_trials : int or None
         Trials the study is to have in the end, where that is known.
     n_fits : int or None
@@ -76,12 +80,14 @@ class Progress:
     """
 
     def __init__(
-        self, verbose: int, name: str, n_trials: int | None, n_fits: int | None = None, timeout: float | None = None
-    ) -> None:
+        self, verbose: int, name: str, goals: Sequence[Goal], n_trials: int | None, n_fits: int | None = None,
+        timeout: float | None = None,
+    ) -> None:  # fmt: skip
         self._verbose = int(verbose)
         self._name = shortened(name, MAX_NAME)
         self._done = self._failed = self._pruned = 0
-        self._best: float | None = None
+        self._goals = goals
+        self._front = Front(directions(goals))
         self._n_trials = n_trials
         self._counts_fits = n_trials is None and n_fits is not None
         self._total = n_fits if self._counts_fits else n_trials
@@ -121,8 +127,8 @@ class Progress:
         self._done += counts
         self._failed += counts and verdict.value is None
         self._pruned += counts and verdict.pruned
-        if verdict.value is not None and not verdict.pruned and (self._best is None or verdict.value > self._best):
-            self._best = verdict.value
+        if verdict.values is not None and not verdict.pruned:
+            self._front.takes(verdict.values)
         if self._counts_fits:
             self._count_fits(record, counts)
         if self._bar is not None:
@@ -145,7 +151,7 @@ class Progress:
         return min(int(self._fits), self._total or 0) if self._counts_fits else self._done
 
     def _line(self, number: int, verdict: Verdict, record: Record) -> str:
-        outcome = f"failed: {verdict.failure}" if verdict.value is None else f"score {verdict.value:.6g}"
+        outcome = f"failed: {verdict.failure}" if verdict.values is None else self._scores(verdict.values)
         if verdict.pruned:
             n_folds = len(record.run)
             how_far = f"{n_folds} fold{'s' * (n_folds != 1)}"
@@ -155,18 +161,31 @@ class Progress:
         written = {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in record.params.items()}
         tried = " with " + ", ".join(f"{name}={value}" for name, value in written.items()) if written else ""
         of = f"/{self._n_trials}" if self._n_trials is not None else ""
-        best = "none yet" if self._best is None else f"{self._best:.6g}"
+        best = self._best(".6g") or "best none yet"
         seconds = sum(fold.fit_time + fold.score_time for fold in record.run)
-        return f"trial {number}: {outcome}{tried} ({seconds:.2f} s, best {best}, {self._done}{of} done)"
+        return f"trial {number}: {outcome}{tried} ({seconds:.2f} s, {best}, {self._done}{of} done)"
 
     @property
     def _state(self) -> str:
         """What stands before the bar, where a narrow window does not cut it off."""
-        parts = [f"best {self._best:.4f}"] if self._best is not None else []
+        parts = [best] if (best := self._best(".4f")) else []
         parts += [f"{self._done} trials"] if self._counts_fits else []
         parts += [f"{self._pruned} pruned"] if self._pruned else []
         parts += [f"{self._failed} failed"] if self._failed else []
         return " ".join([self._name, ", ".join(parts)]).rstrip()
+
+    def _scores(self, values: Sequence[float]) -> str:
+        if len(values) == 1 and not self._goals[0].is_time:
+            return f"score {values[0]:.6g}"
+        return ", ".join(f"{goal.name} {value:.6g}" for goal, value in zip(self._goals, values, strict=True))
+
+    def _best(self, form: str) -> str:
+        """Return the best up to now, if there is one; with several goals, how many trials no other one is better than."""
+        if not self._front.losses:
+            return ""
+        if len(self._goals) > 1:
+            return f"front of {len(self._front.losses)}"
+        return f"best {self._front.signs[0] * self._front.losses[0][0]:{form}}"
 
     def complete(self) -> None:
         """Show that the search has come to its end, also where that is before what was to be the last trial."""

@@ -470,12 +470,15 @@ class OptunaSearchCV(BaseSearchCV):
         n_fits = n_left * sum(len(step.folds) for step in steps) if n_left else None
         search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
-        progress = Progress(self.verbose, short_name(self.estimator), budget.n_trials, budget.n_fits, self.timeout)
+        goals_of = functools.partial(_measure.goals_of, self)
+        progress = Progress(
+            self.verbose, short_name(self.estimator), goals_of(), budget.n_trials, budget.n_fits, self.timeout
+        )
         callbacks = _request.callbacks_of(self)
         watch = watching(progress, callbacks, store.study)
         engine = Engine(
             store, space, proposals, Pruning(pruner), steps, climb, evaluation.n_splits, budget,
-            functools.partial(_measure.goals_of, self), self._error_score,
+            goals_of, self._error_score,
             lambda task_id: fold_context(search_context, task_id), watch, progress.update,
             functools.partial(prefix_of, evaluation.estimator),
         )  # fmt: skip

@@ -173,14 +173,14 @@ class TargetReached(StoppingRule):
         InvalidRequestError
             If it has not as many goals as there are scores.
         """
-        history = history_of(study)
+        front = history_of(study).front
         target = self.score if isinstance(self.score, tuple) else (self.score,)
-        if len(target) != len(history.signs):
+        if len(target) != len(front.signs):
             raise InvalidRequestError(
                 f"score={self.score!r} must be one number for each goal of the search; there "
-                + ("is one." if len(history.signs) == 1 else f"are {len(history.signs)}.")
+                + ("is one." if len(front.signs) == 1 else f"are {len(front.signs)}.")
             )
-        return history.reaches(target)
+        return front.reaches(target)
 
 
 def _is_finite(number: Any) -> bool:

@@ -13,7 +13,7 @@ FLOORS = [
     ["_boosters", "_compat", "_tables"],
     ["exceptions"],
     ["_tokens", "_url", "_owner", "_signals", "_damage", "_references", "_roster", "_warned", "_callables", "_notes"],
-    ["_hints", "_names", "_json", "_beyond", "_stops", "_goals", "pruners"],
+    ["_hints", "_names", "_json", "_beyond", "_stops", "_front", "_goals", "pruners"],
     ["_dimensions", "_record", "_fingerprint", "_samplers", "_forkreport", "_early"],
     ["_database", "_sqlite", "_journal", "_countable", "_ways"],
     ["_space", "_storage", "_continued", "_results", "_verdict", "_leaderboard"],

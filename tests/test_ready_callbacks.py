@@ -220,7 +220,7 @@ def test_the_front_is_that_of_optuna_and_has_changed_when_optuna_says_so(n_goals
         n_since = 0 if front != before else n_since + 1
         before = front
         history = history_of(study)
-        assert {tuple(np.multiply(history.signs, losses)) for losses in history.front} == front
+        assert {tuple(np.multiply(history.front.signs, losses)) for losses in history.front.losses} == front
         assert history.n_since == n_since
 
 

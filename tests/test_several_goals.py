@@ -289,6 +289,25 @@ def test_other_data_have_the_front_of_the_parent_tried_first():
     }
 
 
+# --- watching it --------------------------------------------------------------------------------------------------------
+
+
+def test_the_bar_shows_how_many_trials_are_on_the_front(capfd):
+    fitted = search(n_trials=6, verbose=1).fit(X, Y)
+    last = capfd.readouterr().err.splitlines()[-1].rpartition("\r")[2]
+    assert f"TwoScores front of {len(fitted.pareto_front_)} " in last
+    assert "6/6" in last
+
+
+def test_a_line_tells_each_goal_and_the_least_time_is_the_best(capfd):
+    search({"x": [0.25], "y": [0.5]}, n_trials=1, verbose=2).fit(X, Y)
+    assert capfd.readouterr().err.startswith("trial 0: one 0.25, other 0.25 with x=0.25, y=0.5 (")
+    fitted = search({"seconds": [0.03, 0.0]}, objectives=["fit_time"], n_trials=None, verbose=2).fit(X, Y)
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("trial 1: fit_time 0.")
+    assert f"best {fitted.cv_results_['mean_fit_time'].min():.6g}, 2/2 done" in last
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
