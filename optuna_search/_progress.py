@@ -180,7 +180,7 @@ class Progress:
         return ", ".join(f"{goal.name} {value:.6g}" for goal, value in zip(self._goals, values, strict=True))
 
     def _best(self, form: str) -> str:
-        """Return the best up to now, if there is one; with several goals, how many trials no other one is better than."""
+        """Return the best so far, if there is one; of several goals, how many trials no other one is better than."""
         if not self._front.losses:
             return ""
         if len(self._goals) > 1:

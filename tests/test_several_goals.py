@@ -289,7 +289,7 @@ def test_other_data_have_the_front_of_the_parent_tried_first():
     }
 
 
-# --- watching it --------------------------------------------------------------------------------------------------------
+# --- watching it ------------------------------------------------------------------------------------------------------
 
 
 def test_the_bar_shows_how_many_trials_are_on_the_front(capfd):
