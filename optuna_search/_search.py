@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import FrozenTrial
 from sklearn.base import clone
 from sklearn.utils import indexable
 
@@ -36,7 +37,7 @@ from optuna_search._leaderboard import Leaderboard, pareto_rows
 from optuna_search._lease import renewed
 from optuna_search._opening import create_or_continue, open_existing, unique_name, warn_of_foreign_trials
 from optuna_search._progress import Progress, watching
-from optuna_search._prune import Pruning, first_fold_leads, steps_of
+from optuna_search._prune import Pruning, Step, first_fold_leads, steps_of
 from optuna_search._reading import results_of, setup_of, texts_of
 from optuna_search._record import Climb, Record, counts, measured_here
 from optuna_search._rescue import reachable, refit_told_apart, rescued, take_in_spilled
@@ -464,11 +465,8 @@ class OptunaSearchCV(BaseSearchCV):
         steps = steps_of(evaluation.n_splits, pruner, evaluation.amounts)
         resource = evaluation.resource
         climb = None if resource is None else Climb(resource.name, resource.whole, first_fold_leads(pruner))
-        n_done = sum(counts(trial) and measured_here(trial) for trial in trials)
-        n_left = None if budget.n_trials is None else max(0, budget.n_trials - n_done)
-        # A task of scikit-learn's that has no other inside is not shown.
-        n_fits = n_left * sum(len(step.folds) for step in steps) if n_left else None
-        search_context = context.subcontext(task_name="search", max_subtasks=n_fits, sequential_subtasks=False)
+        n_tasks = _n_tasks(budget, trials, steps)
+        search_context = context.subcontext(task_name="search", max_subtasks=n_tasks, sequential_subtasks=False)
         search_context.call_on_fit_task_begin(estimator=self)
         goals_of = functools.partial(_measure.goals_of, self)
         progress = Progress(
@@ -747,6 +745,15 @@ class OptunaSearchCV(BaseSearchCV):
         search._note_report(store)
         search._require_a_result()
         return search
+
+
+def _n_tasks(budget: _request.Budget, trials: Sequence[FrozenTrial], steps: Sequence[Step]) -> int | None:
+    """Return how many tasks scikit-learn's callbacks are told of at most; None if that is not known."""
+    if budget.n_trials is None:
+        return None
+    n_left = budget.n_trials - sum(counts(trial) and measured_here(trial) for trial in trials)
+    # What has no task inside would not be shown.
+    return n_left * sum(len(step.folds) for step in steps) if n_left > 0 else None
 
 
 def _weights(params: Mapping[str, Any]) -> dict[str, Any] | None:
