@@ -26,6 +26,7 @@ LANGUAGES = {"python", "console", "text", "{toctree}", "{eval-rst}", "{include}"
 NOT_RUN: dict[tuple[str, str], str] = {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, text in PAGES.items() if BLOCK.search(text)])
 def test_a_page_runs_from_its_beginning_to_its_end_and_prints_what_it_says(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -78,8 +79,8 @@ def assert_printed(code: str, expected: str, printed: str) -> None:
     assert doctest.OutputChecker().check_output(expected, printed, flags), f"{code}\nprints\n{printed}"
 
 
-def test_the_guide_shows_every_command() -> None:
-    shown = re.findall(r"^\$ optuna-search (?:--json )?(\w+)", PAGES["studies.md"], re.MULTILINE)
+def test_the_pages_show_every_command() -> None:
+    shown = re.findall(r"^\$ optuna-search (?:--json )?(\w+)", "\n".join(PAGES.values()), re.MULTILINE)
     assert set(shown) == set(COMMANDS)
 
 
