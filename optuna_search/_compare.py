@@ -263,7 +263,7 @@ def compare(*searches_or_names: Any, storage: Any = None, metric: str | None = N
 
     References
     ----------
-    .. [1] C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003), 239-281.
+    .. [1] Claude Nadeau, Yoshua Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003), 239-281.
 
     Examples
     --------

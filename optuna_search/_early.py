@@ -87,7 +87,7 @@ class EarlyStopping(MetaEstimatorMixin, BaseEstimator):
         The labels, of a classifier.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if `estimator_` keeps them.
 
     See Also

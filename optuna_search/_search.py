@@ -201,7 +201,7 @@ class OptunaSearchCV(BaseSearchCV):
         The labels; only with `refit` and for a classifier.
     n_features_in_ : int
         Only with `refit`, and if the estimator tells.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only with `refit`, and if the estimator tells.
     top_n_ : sequence
         The leaderboard, best first: ``top_n_[0].params``, ``top_n_(3, by="roc_auc")``, ``top_n_.to_frame()``.

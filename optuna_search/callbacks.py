@@ -246,8 +246,8 @@ def scores_of(trial: FrozenTrial) -> dict[str, np.ndarray]:
     -------
     scores : dict of str to ndarray of shape (n_folds,)
         "fit_time" and "score_time" in seconds, "test_score" or, with several metrics, "test_<metric>" for each, and
-        "train_..." where training scores were asked for. A fold that was not run is NaN, and so are the scores of one
-        that failed; where all of them failed there are none.
+        ``"train_..."`` where training scores were asked for. A fold that was not run is NaN, and so are the scores of
+        one that failed; where all of them failed there are none.
 
     Raises
     ------

@@ -62,6 +62,14 @@ run_tests() (
             tests --pyargs optuna_search
 )
 
+# build_docs: the site, with what the extra for it brings and nothing else, and no warning.
+build_docs() {
+    local python="$work/docs/bin/python"
+    uv venv --quiet --python "$work/tools/bin/python" "$work/docs" &&
+        uv pip install --quiet --python "$python" "optuna-search[docs] @ file://$wheel" &&
+        (cd "$work/checkout" && "$python" -m sphinx -W --keep-going -n -q -b html docs docs/_build/html)
+}
+
 printf '=== Preparing\n'
 "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
 "${PYTHON:-python3}" -m venv "$work/tools"
@@ -81,6 +89,7 @@ cd "$source"
 step "ruff check" "$work/newest/bin/ruff" check --no-cache .
 step "ruff format" "$work/newest/bin/ruff" format --no-cache --check .
 step "mypy" "$work/newest/bin/mypy" --cache-dir "$work/mypy" --python-executable "$work/newest/bin/python"
+step "docs" build_docs
 step "tests, newest versions" run_tests newest "$@"
 step "tests, oldest versions" run_tests oldest -m "not slow" "$@"
 
