@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from optuna_search._facts import Facts, Goal, Parameter, TrialFacts, Value
+from optuna_search._facts import Facts, Metric, Parameter, TrialFacts, Value
 from optuna_search._tables import printable, shortened
 from optuna_search.exceptions import NoResultError
 
@@ -24,12 +24,18 @@ COLORS = {
 #: From the worst to the best score.
 SCALE = "Viridis"
 #: Names and choices get no longer than this on an axis.
-MAX_LABEL = 26
+MAX_LABEL = 28
+#: Pixels between an axis and its title, and what the title of a figure takes above it.
+STANDOFF, TITLE_HEIGHT = 8, 35
+#: So many characters have room under a small figure.
+MAX_LEVEL = 32
+#: Numbers that are so few are all written on their axis.
+MAX_MARKS = 5
 #: So many parameters of a trial are told where the pointer is.
 MAX_TOLD = 8
-#: Scores further below the lower quartile than so many times the way from there to the best are not on the axis.
+#: What is worse than nine in ten scores by so many times their distance from the best is not on the axis.
 MAX_REACH = 10.0
-#: The share of an axis that is free at its ends.
+#: The share of an axis that is free at its ends; what is beyond stands within half of it.
 PADDING = 0.05
 
 
@@ -76,13 +82,13 @@ def grid(title: str, facts: Facts, n_cells: int, **layout: Any) -> tuple[Any, li
 
 def _look(title: str, facts: Facts) -> dict[str, Any]:
     heading = {"text": f"{title} · {text(facts.name, 60)}"}
-    margin = {"l": 10, "r": 20, "t": 80, "b": 10}  # an axis takes what its texts need
+    margin = {"l": 10, "r": 20, "t": 45 + TITLE_HEIGHT, "b": 10}  # an axis takes what its texts need
     return {"title": heading, "margin": margin, "hovermode": "closest", "legend": LEGEND}
 
 
-def thinned(trials: Sequence[TrialFacts], goal: Goal, most: int) -> list[TrialFacts]:
-    """Return trials from the worst to the best: if there are too many, the best half, and an even part of the others."""
-    ordered = sorted(trials, key=lambda trial: trial.by(goal).so_far, reverse=not goal.maximise)
+def thinned(trials: Sequence[TrialFacts], metric: Metric, most: int) -> list[TrialFacts]:
+    """Return trials from the worst to the best; of too many, the best, and an even part of the others."""
+    ordered = sorted(trials, key=lambda trial: trial.by(metric).so_far, reverse=not metric.maximise)
     if len(ordered) <= most:
         return ordered
     others, best = ordered[: -most // 2], ordered[-most // 2 :]
@@ -141,11 +147,11 @@ def shown(value: Value) -> str:
     return number(value) if isinstance(value, float) else text(value, 80)
 
 
-def told(trial: TrialFacts, goal: Goal, *, with_params: bool = True) -> str:
+def told(trial: TrialFacts, metric: Metric, *, with_params: bool = True) -> str:
     """Return what is told of a trial where the pointer is."""
-    found = trial.by(goal)
+    found = trial.by(metric)
     spread = "" if math.isnan(found.error) else f" ± {found.error:.2g}"
-    lines = [f"trial {trial.number}", f"{text(goal.name, MAX_LABEL)} {number(found.so_far)}{spread}"]
+    lines = [f"trial {trial.number}", f"{text(metric.name, MAX_LABEL)} {number(found.so_far)}{spread}"]
     if trial.state == "PRUNED":
         n_run = sum(not math.isnan(score) for score in found.folds)
         lines.append(f"pruned after {n_run} fold{'s' * (n_run != 1)}")
@@ -175,17 +181,19 @@ def window(values: Iterable[float], *, maximise: bool = True) -> tuple[float, fl
         return 0.0, 1.0
     sign = 1.0 if maximise else -1.0
     scores = sign * finite
-    best, quartile = scores.max(), np.quantile(scores, 0.25)
-    reach = MAX_REACH * (best - quartile)
-    worst = max(scores.min(), quartile - reach) if reach > 0 else scores.min()
+    best, usual = scores.max(), np.quantile(scores, 0.1, method="higher")
+    reach = MAX_REACH * (best - usual)
+    worst = max(scores.min(), usual - reach) if reach > 0 else scores.min()
     padding = PADDING * (best - worst) or abs(best) * PADDING or PADDING
     low, high = sorted((sign * (worst - padding), sign * (best + padding)))
     return float(low), float(high)
 
 
-def within(values: Sequence[float], ends: tuple[float, float]) -> list[float | None]:
-    """Return values as they can be drawn: those beyond the ends of an axis at its ends, and None for no number."""
-    return [None if math.isnan(value) else min(max(value, ends[0]), ends[1]) for value in values]
+def within(values: Iterable[float], ends: tuple[float, float]) -> list[float | None]:
+    """Return values as they can be drawn: those beyond the ends of an axis near its ends, and None for no number."""
+    edge = (ends[1] - ends[0]) * PADDING / 2
+    low, high = ends[0] + edge, ends[1] - edge
+    return [None if math.isnan(value) else min(max(value, low), high) for value in values]
 
 
 def place_of(parameter: Parameter) -> Mapping[Value, float]:
@@ -195,29 +203,46 @@ def place_of(parameter: Parameter) -> Mapping[Value, float]:
     return {value: float(place) for place, value in enumerate(parameter.choices)}
 
 
-def axis_of(parameter: Parameter, title_width: int = 40) -> dict[str, Any]:
+def axis_of(parameter: Parameter, width: int = MAX_LABEL, *, upright: bool = False) -> dict[str, Any]:
     """Return the axis of a parameter as plotly knows it."""
-    title = {"text": labels([parameter.name], title_width, keep="end")[parameter.name]}
+    title = {"text": labels([parameter.name], MAX_LABEL, keep="end")[parameter.name], "standoff": STANDOFF}
     if parameter.is_number:
-        scale = {"type": "log", "nticks": 6} if parameter.is_log else {"type": "linear", "nticks": 7}
-        return {"title": title, "tickformat": "~g", "automargin": True, **scale}
-    names = labels(parameter.choices)
+        return {"title": title, "tickformat": "~g", "automargin": True, "ticks": "", **_scale(parameter)}
+    names = labels(parameter.choices, width)
+    # Set aslant by plotly itself, some would be left out.
+    angle = {"tickangle": -35} if not upright and sum(map(len, names.values())) > MAX_LEVEL else {}
     return {
         "title": title,
         "type": "linear",
+        "ticks": "",
         "tickmode": "array",
         "tickvals": list(range(len(names))),
         "ticktext": list(names.values()),
         "range": [-0.6, len(names) - 0.4],
         "automargin": True,
         "zeroline": False,
+        **angle,
     }
 
 
-def score_axis(goal: Goal, ends: tuple[float, float]) -> dict[str, Any]:
+def _scale(parameter: Parameter) -> dict[str, Any]:
+    """Return how an axis of numbers goes on, with no more marks than a small figure has room for."""
+    kind = "log" if parameter.is_log else "linear"
+    if len(parameter.choices) <= MAX_MARKS:
+        return {"type": kind, "tickmode": "array", "tickvals": parameter.choices}
+    if not parameter.is_log:
+        return {"type": kind, "nticks": 7}
+    decades = math.log10(float(parameter.choices[-1]) / float(parameter.choices[0]))
+    return {"type": kind, **({"dtick": math.ceil(decades / 4.5)} if decades > 1.5 else {"nticks": 4})}
+
+
+def score_axis(metric: Metric, ends: tuple[float, float]) -> dict[str, Any]:
     """Return the axis of a metric as plotly knows it."""
     return {
-        "title": {"text": text(goal.name, MAX_LABEL)},
+        "title": {
+            "text": text(metric.name, MAX_LABEL) + ("" if metric.maximise else ", seconds"),
+            "standoff": STANDOFF,
+        },
         "range": list(ends),
         "tickformat": "~g",
         "automargin": True,
@@ -228,7 +253,7 @@ def score_axis(goal: Goal, ends: tuple[float, float]) -> dict[str, Any]:
 # --- what there is to draw --------------------------------------------------------------------------------------------
 
 
-def scored(facts: Facts, *goals: Goal) -> list[TrialFacts]:
+def scored(facts: Facts, *metrics: Metric) -> list[TrialFacts]:
     """Return the complete trials with finite means by some metrics.
 
     Raises
@@ -236,11 +261,11 @@ def scored(facts: Facts, *goals: Goal) -> list[TrialFacts]:
     NoResultError
         If there are none.
     """
-    found = facts.scored(*goals)
+    found = facts.scored(*metrics)
     if not found:
-        names = " and ".join(repr(goal.name) for goal in goals)
+        names = " and ".join(repr(metric.name) for metric in metrics)
         raise NoResultError(
-            f"study_name={facts.name!r} has nothing to draw: no trial of it has a score by {names} in every fold."
+            f"study_name={facts.name!r} has nothing to show: no trial of it has a score by {names} in every fold."
         )
     return found
 

@@ -14,6 +14,7 @@ import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
+from optuna_search._goals import TIMES, Goal, fronts
 from optuna_search._hints import closest
 from optuna_search._reading import setup_of
 from optuna_search._record import (
@@ -34,12 +35,10 @@ from optuna_search._store import Store
 from optuna_search._tokens import plain
 from optuna_search.exceptions import InvalidRequestError
 
-#: What a record keeps of each fold beside its scores: seconds, of which fewer are better.
-TIMES = ("fit_time", "score_time")
 #: The state of a trial that did not come to its end, and so says nothing of the estimator.
 GIVEN_UP = "GIVEN UP"
-#: The states of trials, in the order in which they are told.
-STATES = ("COMPLETE", "PRUNED", "FAIL", GIVEN_UP, "RUNNING")
+#: The states of trials, in the order in which they are told, and what people call them.
+STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", GIVEN_UP: "given up", "RUNNING": "running"}
 #: The names under which the parameter of a space may be stored: its quantile, that of one of several dicts.
 _STORED = (re.compile(r"quantile\((.*)\)"), re.compile(r"(.*) \(\d+\)"), re.compile(r"(.*)'"))
 
@@ -49,7 +48,7 @@ Step = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Goal:
+class Metric:
     """A metric, and which way it is better."""
 
     #: What the records call it.
@@ -104,13 +103,13 @@ class TrialFacts:
     #: Where it was measured, if that was in another study.
     origin: str | None = None
 
-    def by(self, goal: Goal) -> Scores:
+    def by(self, metric: Metric) -> Scores:
         """Return what it came to by a metric."""
-        return self.scores.get(goal.key, NOTHING)
+        return self.scores.get(metric.key, NOTHING)
 
-    def mean(self, goal: Goal) -> float:
+    def mean(self, metric: Metric) -> float:
         """Return the mean over all folds; NaN unless it is complete."""
-        return self.by(goal).mean
+        return self.by(metric).mean
 
 
 @dataclass(frozen=True)
@@ -139,9 +138,9 @@ class Facts:
     #: The record of the study itself.
     header: Mapping[str, Any]
     #: What was pursued; several make a Pareto front.
-    goals: tuple[Goal, ...]
+    goals: tuple[Metric, ...]
     #: Everything that was measured.
-    metrics: tuple[Goal, ...]
+    metrics: tuple[Metric, ...]
     trials: tuple[TrialFacts, ...]
     #: The parameters that were searched by their logarithms.
     logs: frozenset[str] = frozenset()
@@ -149,7 +148,7 @@ class Facts:
     resource: str | None = None
     forked_from: str | None = None
 
-    def goal(self, metric: str | None = None) -> Goal:
+    def metric(self, name: str | None = None) -> Metric:
         """Return a metric by its name; by default the one that was pursued, or the first of them.
 
         Raises
@@ -157,20 +156,32 @@ class Facts:
         InvalidRequestError
             If there is no such metric.
         """
-        if metric is None:
+        if name is None:
             return self.goals[0]
-        for goal in (*self.goals, *self.metrics):
-            if metric in (goal.name, goal.key):
-                return goal
-        names = [goal.name for goal in self.metrics]
-        hint = closest(str(metric), names)
+        for metric in (*self.goals, *self.metrics):
+            if name in (metric.name, metric.key):
+                return metric
+        names = [metric.name for metric in self.metrics]
+        hint = closest(str(name), names)
         raise InvalidRequestError(
-            f"metric={metric!r} is not a metric of this study; its metrics: {', '.join(names)}. {hint}".rstrip()
+            f"metric={name!r} is not a metric of this study; its metrics: {', '.join(names)}. {hint}".rstrip()
         )
 
-    def scored(self, *goals: Goal) -> list[TrialFacts]:
+    def scored(self, *metrics: Metric) -> list[TrialFacts]:
         """Return the complete trials that have a finite mean by each of some metrics."""
-        return [t for t in self.trials if all(math.isfinite(t.mean(goal)) for goal in goals)]
+        return [t for t in self.trials if all(math.isfinite(t.mean(metric)) for metric in metrics)]
+
+    def front(self, *metrics: Metric) -> list[TrialFacts]:
+        """Return the trials that no other one is better than by all of some metrics."""
+        trials = self.scored(*metrics)
+        values = np.array([[trial.mean(metric) for metric in metrics] for trial in trials]).reshape(-1, len(metrics))
+        ranks = fronts(values, [Goal(metric.key, not metric.maximise) for metric in metrics])
+        return [trial for trial, rank in zip(trials, ranks, strict=True) if rank == 0]
+
+    @property
+    def n_folds(self) -> int:
+        """How many folds there are."""
+        return int(self.header["fingerprint"]["splits"]["folds"])
 
     @property
     def counts(self) -> Counter[str]:
@@ -195,18 +206,6 @@ class Facts:
         return [one for one in found if len(set(one.values) - {None}) > 1]
 
 
-def front(points: Sequence[Sequence[float]], goals: Sequence[Goal]) -> list[bool]:
-    """Return which points no other one is better than in one goal and as good as in all others.
-
-    Examples
-    --------
-    >>> front([(0.9, 3.0), (0.8, 1.0), (0.8, 2.0)], [Goal("accuracy", "accuracy"), Goal("fit_time", "fit_time", False)])
-    [True, True, False]
-    """
-    losses = np.array(points, dtype=float).reshape(-1, len(goals)) * [-1 if goal.maximise else 1 for goal in goals]
-    return [not ((losses <= loss).all(axis=1) & (losses < loss).any(axis=1)).any() for loss in losses]
-
-
 # --- from the records -------------------------------------------------------------------------------------------------
 
 
@@ -222,9 +221,11 @@ def facts_of(store: Store) -> Facts:
     records = {k.trial.number: k.record for k in kept}
     # A trial that was carried over twice counts once, and what others have put in does not.
     found = [t for _, t in sorted(store.known.items()) if t.number in records or (not counts(t) and _is_ours(t))]
+    setup = setup_of(header)
     metrics = tuple(_metrics(header, list(records.values())))
-    goals = tuple(_goals(header, metrics))
-    scores = _scores(found, records, metrics, setup_of(header).error_score)
+    known = {metric.key: metric for metric in metrics}
+    goals = tuple(known[goal.name] for goal in setup.named(kept))
+    scores = _scores(found, records, metrics, setup.error_score)
     trials = [_trial(trial, records.get(trial.number), scores.get(trial.number, {}), goals[0]) for trial in found]
     mark = store.study.user_attrs.get(FORK)
     parent = mark.get("study") if isinstance(mark, Mapping) else None
@@ -241,29 +242,15 @@ def _is_ours(trial: FrozenTrial) -> bool:
     return CLAIM in trial.user_attrs or trial.user_attrs.get(FAILURE) in (ABANDONED, LOST)
 
 
-def _goals(header: Mapping[str, Any], metrics: Sequence[Goal]) -> Iterator[Goal]:
-    """Yield what was pursued; what a scorer that is a function pursues goes by the name of its first score."""
-    objective = header["fingerprint"]["objective"]
-    known = {goal.key: goal for goal in metrics}
-    if isinstance(objective, str):
-        yield known.get(objective, metrics[0])
-    else:
-        yield from (known.get(key) or _goal(key) for key in objective)
-
-
-def _goal(key: str, name: str | None = None) -> Goal:
-    return Goal(key, key if name is None else name, key not in TIMES)
-
-
-def _metrics(header: Mapping[str, Any], records: Sequence[Record]) -> Iterator[Goal]:
+def _metrics(header: Mapping[str, Any], records: Sequence[Record]) -> Iterator[Metric]:
     """Yield everything that was measured; a single metric goes by "score" in the records, whatever it is."""
     scoring, keys = header["fingerprint"]["scoring"], metrics_of(records)
     named = not is_multimetric(records) and isinstance(scoring, str) and scoring.isidentifier()
-    yield from (_goal(key, scoring if named else None) for key in keys)
-    yield from (_goal(key) for key in TIMES if key not in keys)
+    yield from (Metric(key, scoring if named else key) for key in keys)
+    yield from (Metric(key, key, maximise=False) for key in TIMES if key not in keys)
 
 
-def _trial(trial: FrozenTrial, record: Record | None, scores: Mapping[str, Scores], pursued: Goal) -> TrialFacts:
+def _trial(trial: FrozenTrial, record: Record | None, scores: Mapping[str, Scores], pursued: Metric) -> TrialFacts:
     failure = trial.user_attrs.get(FAILURE)
     known = TrialFacts(
         trial.number,
@@ -286,14 +273,14 @@ def _trial(trial: FrozenTrial, record: Record | None, scores: Mapping[str, Score
 
 
 def _scores(
-    trials: Sequence[FrozenTrial], records: Mapping[int, Record], metrics: Sequence[Goal], error_score: float
+    trials: Sequence[FrozenTrial], records: Mapping[int, Record], metrics: Sequence[Metric], error_score: float
 ) -> dict[int, dict[str, Scores]]:
     """Return what each trial with a record came to, by its number."""
     there = [trial for trial in trials if trial.number in records]
     found: dict[int, dict[str, Scores]] = {trial.number: {} for trial in there}
     complete = np.array([trial.state.name == "COMPLETE" for trial in there])
-    for goal in metrics if there else ():
-        folds = np.array([_by_fold(records[trial.number], goal.key, error_score) for trial in there])
+    for metric in metrics if there else ():
+        folds = np.array([_by_fold(records[trial.number], metric.key, error_score) for trial in there])
         run = ~np.isnan(folds)
         with np.errstate(invalid="ignore"):  # minus infinity is a score
             so_far = np.divide(np.where(run, folds, 0.0).sum(axis=1), run.sum(axis=1), where=run.any(axis=1),
@@ -303,7 +290,7 @@ def _scores(
         rows = zip(folds.tolist(), means.tolist(), np.where(complete, errors, math.nan).tolist(), so_far.tolist(),
                    strict=True)  # fmt: skip
         for trial, (by_fold, *numbers) in zip(there, rows, strict=True):
-            found[trial.number][goal.key] = Scores(tuple(by_fold), *numbers)
+            found[trial.number][metric.key] = Scores(tuple(by_fold), *numbers)
     return found
 
 
@@ -342,7 +329,7 @@ def _params(trial: FrozenTrial, record: Record) -> Iterator[tuple[str, str, Valu
         name = _own_name(stored_name, record.params)
         recorded = record.params.get(name)
         # A number of the record is what the estimator got, also where something else was drawn: a quantile, a power.
-        yield name, stored_name, recorded if _is_number(recorded) else _readable(stored)
+        yield name, stored_name, _readable(recorded if _is_number(recorded) else stored)
 
 
 def _own_name(stored_name: str, recorded: Mapping[str, Any]) -> str:
@@ -357,8 +344,8 @@ def _own_name(stored_name: str, recorded: Mapping[str, Any]) -> str:
 
 
 def _readable(stored: Any) -> Value:
-    value = plain(stored) if isinstance(stored, str) else stored
-    return value if _is_number(value) else str(stored)
+    value: Any = plain(stored) if isinstance(stored, str) else stored
+    return value if _is_number(value) else str(stored)  # type: ignore[no-any-return]
 
 
 def _is_number(value: Any) -> bool:
@@ -374,8 +361,8 @@ def _logs(trial: FrozenTrial, record: Record | None) -> Iterator[str]:
     """Yield the parameters that were searched by their logarithms, and not turned into something else."""
     for name, stored_name, value in () if record is None else _params(trial, record):
         distribution = trial.distributions[stored_name]
-        is_range = isinstance(distribution, FloatDistribution | IntDistribution)
-        if is_range and distribution.log and value == trial.params[stored_name]:
+        in_logs = isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log
+        if in_logs and value == trial.params[stored_name]:
             yield name
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 
 from optuna_search._compat import storage_of
+from optuna_search._facts import Facts, facts_of
 from optuna_search._opening import open_existing
 from optuna_search._storage import in_plain_words, open_storage
 from optuna_search._store import Store
@@ -40,6 +41,13 @@ def store_given(given: Any, storage: Any) -> Store:
     study = given if isinstance(given, optuna.Study) else given.study_
     with in_plain_words(storage_of(study)):
         return open_existing(storage_of(study), study.study_name)
+
+
+def facts_given(given: Any, storage: Any) -> Facts:
+    """Return what there is to say of the study that somebody means; as `store_given`."""
+    store = store_given(given, storage)
+    with in_plain_words(store.storage):
+        return facts_of(store)
 
 
 def _complaint(given: Any, storage: Any) -> str | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.ensemble import RandomForestRegressor
 
-from optuna_search._facts import Facts, Goal, Parameter
+from optuna_search._facts import Facts, Metric, Parameter
 
 #: Fewer trials than this say nothing of what matters.
 MIN_TRIALS = 4
@@ -15,7 +14,7 @@ MAX_TRIALS = 2000
 N_TREES = 64
 
 
-def importances_of(facts: Facts, goal: Goal) -> dict[str, float]:
+def importances_of(facts: Facts, metric: Metric) -> dict[str, float]:
     """Return the share of each parameter that has more than one value, the largest first.
 
     It is the mean decrease of impurity in a random forest that predicts the mean scores of complete trials. Where a
@@ -27,11 +26,13 @@ def importances_of(facts: Facts, goal: Goal) -> dict[str, float]:
     shares : dict of str to float
         They add up to 1; empty with fewer than `MIN_TRIALS` complete trials.
     """
-    trials = facts.scored(goal)
+    from sklearn.ensemble import RandomForestRegressor  # a command that draws nothing begins without it
+
+    trials = facts.scored(metric)
     places = np.linspace(0, len(trials) - 1, min(len(trials), MAX_TRIALS)).round().astype(int)
     trials = [trials[place] for place in places]
     parameters = facts.parameters(trials)
-    scores = np.array([trial.mean(goal) for trial in trials])
+    scores = np.array([trial.mean(metric) for trial in trials])
     if len(trials) < MIN_TRIALS or not parameters or np.ptp(scores) == 0:
         return {}
     columns = [_columns(one) for one in parameters]

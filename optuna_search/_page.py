@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from optuna_search._drawing import TITLE_HEIGHT
 from optuna_search._json import strict
-from optuna_search._tables import printable_text
+from optuna_search._tables import html_table, printable_text
 from optuna_search._url import mask
 
 
@@ -111,11 +112,12 @@ def _section(section: Section, place: int) -> str:
         f'aria-label="{escaped(section.heading)}" style="{_size(section, figure)}"></div></div>'
         for i, figure in enumerate(section.figures)
     )
+    caption = f"<figcaption>{escaped(section.caption)}</figcaption>" if section.caption else ""
     single = " single" if len(section.figures) == 1 else ""
     figures = f'<div class="plots{single}">{plots}</div>' if section.figures else ""
     return (
         f'<section aria-labelledby="{section.anchor}"><h2 id="{section.anchor}">{escaped(section.heading)}</h2>'
-        f"<figure><figcaption>{escaped(section.caption)}</figcaption>{section.body}{figures}</figure></section>\n"
+        f"<figure>{caption}{section.body}{figures}</figure></section>\n"
     )
 
 
@@ -133,16 +135,25 @@ def in_a_script(figures: Mapping[str, Any]) -> str:
     '{}'
     """
     data = {name: _without_look(one.to_plotly_json()) for name, one in figures.items()}
-    found = json.dumps(strict(data), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    found = json.dumps(_rounded(strict(data)), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     for char in "<>&\u2028\u2029":
         found = found.replace(char, f"\\u{ord(char):04x}")
     return found
 
 
+def _rounded(value: Any) -> Any:
+    """Return a value of JSON with six digits of every number, which is more than a screen shows."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, list) else value
+
+
 def _without_look(drawn: Mapping[str, Any]) -> dict[str, Any]:
     """Return a figure as the page draws it: the page has headings, and colours for light and dark, of its own."""
     layout = {name: part for name, part in drawn["layout"].items() if name not in ("template", "title")}
-    margin = {**layout.get("margin", {}), "t": 45}
+    margin = layout["margin"] | {"t": layout["margin"]["t"] - TITLE_HEIGHT}
     return {"data": list(drawn["data"]), "layout": layout | {"margin": margin}}
 
 
@@ -156,3 +167,13 @@ def facts_list(facts: Mapping[str, str], kind: str) -> str:
         if fact
     )
     return f'<dl class="{kind}">{rows}</dl>'
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as HTML, which is scrolled where it is too wide."""
+    return in_a_frame(html_table([mask(cell) for cell in header], [[mask(cell) for cell in row] for row in rows]))
+
+
+def in_a_frame(found: str) -> str:
+    """Return a table of HTML, scrolled by itself where it is too wide."""
+    return f'<div class="wide" tabindex="0">{found}</div>'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from optuna_search._drawing import (
@@ -17,29 +17,32 @@ from optuna_search._drawing import (
     score_axis,
     scored,
     text,
+    thinned,
     told,
     window,
     within,
 )
-from optuna_search._facts import STATES, Facts, Goal, Step, TrialFacts, front
-from optuna_search.exceptions import InvalidRequestError
+from optuna_search._facts import STATES, Facts, Metric, Step, TrialFacts
+from optuna_search.exceptions import InvalidRequestError, NoResultError
 
 #: What the spread of a trial's folds can be.
 SPREADS = ("standard error", "folds")
+#: So many complete trials, and so many pruned ones, are drawn step by step.
+MAX_WAYS = 300
 
 
 # --- history ----------------------------------------------------------------------------------------------------------
 
 
-def history(facts: Facts, goal: Goal, spread: str) -> Any:
+def history(facts: Facts, metric: Metric, spread: str) -> Any:
     """Return how scores went on from trial to trial."""
     go = plotly_objects()
-    complete = scored(facts, goal)
-    ends = window([*_lows_and_highs(complete, goal, spread)], maximise=goal.maximise)
+    complete = scored(facts, metric)
+    ends = window([*_lows_and_highs(complete, metric, spread)], maximise=metric.maximise)
     drawn = figure(
-        "History", facts, xaxis={"title": {"text": "trial"}, "automargin": True}, yaxis=score_axis(goal, ends)
+        "History", facts, xaxis={"title": {"text": "trial"}, "automargin": True}, yaxis=score_axis(metric, ends)
     )
-    drawn.add_scatter(**_spread(complete, goal, spread, ends))
+    drawn.add_scatter(**_spread(complete, metric, spread, ends))
     pruned = [trial for trial in facts.trials if trial.state == "PRUNED"]
     here = [trial for trial in complete if trial.origin is None]
     carried = [trial for trial in complete if trial.origin is not None]
@@ -49,8 +52,8 @@ def history(facts: Facts, goal: Goal, spread: str) -> Any:
         ("complete", here, COLORS["COMPLETE"], "circle"),
     ):
         if trials:
-            drawn.add_trace(go.Scatter(name=name, **_points(trials, goal, ends, color, symbol)))
-    drawn.add_scatter(**_best_so_far(facts, goal, ends))
+            drawn.add_trace(go.Scatter(name=name, **_points(trials, metric, ends, color, symbol)))
+    drawn.add_scatter(**_best_so_far(facts, metric, ends))
     failed = [trial for trial in facts.trials if trial.state == "FAIL"]
     if failed:
         drawn.add_scatter(
@@ -66,23 +69,23 @@ def history(facts: Facts, goal: Goal, spread: str) -> Any:
     return drawn
 
 
-def _lows_and_highs(trials: Sequence[TrialFacts], goal: Goal, spread: str) -> list[float]:
-    return [end for trial in trials for end in _ends(trial, goal, spread)]
+def _lows_and_highs(trials: Sequence[TrialFacts], metric: Metric, spread: str) -> list[float]:
+    return [end for trial in trials for end in _ends(trial, metric, spread)]
 
 
-def _ends(trial: TrialFacts, goal: Goal, spread: str) -> tuple[float, float]:
+def _ends(trial: TrialFacts, metric: Metric, spread: str) -> tuple[float, float]:
     """Return the ends of the spread of a trial."""
     if spread == "folds":
-        return min(trial.by(goal).folds), max(trial.by(goal).folds)
-    mean, error = trial.mean(goal), trial.by(goal).error
+        return min(trial.by(metric).folds), max(trial.by(metric).folds)
+    mean, error = trial.mean(metric), trial.by(metric).error
     return (mean, mean) if math.isnan(error) else (mean - error, mean + error)
 
 
-def _spread(trials: Sequence[TrialFacts], goal: Goal, spread: str, ends: tuple[float, float]) -> dict[str, Any]:
+def _spread(trials: Sequence[TrialFacts], metric: Metric, spread: str, ends: tuple[float, float]) -> dict[str, Any]:
     return {
         "name": "± standard error" if spread == "standard error" else "lowest to highest fold",
         "x": broken([trial.number] * 2 for trial in trials),
-        "y": broken(within(_ends(trial, goal, spread), ends) for trial in trials),
+        "y": broken(within(_ends(trial, metric, spread), ends) for trial in trials),
         "mode": "lines",
         "line": {"color": COLORS["COMPLETE"], "width": 1},
         "opacity": 0.45,
@@ -91,24 +94,25 @@ def _spread(trials: Sequence[TrialFacts], goal: Goal, spread: str, ends: tuple[f
 
 
 def _points(
-    trials: Sequence[TrialFacts], goal: Goal, ends: tuple[float, float], color: str, symbol: str
+    trials: Sequence[TrialFacts], metric: Metric, ends: tuple[float, float], color: str, symbol: str
 ) -> dict[str, Any]:
     """Return trials as points at their scores."""
-    size = 7 if len(trials) < 300 else 5
+    few = len(trials) < 300
     return {
         "x": [trial.number for trial in trials],
-        "y": within([trial.by(goal).so_far for trial in trials], ends),
+        "y": within([trial.by(metric).so_far for trial in trials], ends),
         "mode": "markers",
-        "marker": {"color": color, "symbol": symbol, "size": size, "line": {"color": color, "width": 1.5}},
-        "text": [told(trial, goal) for trial in trials],
+        "marker": {"color": color, "symbol": symbol, "size": 7 if few else 4, "line": {"color": color, "width": 1}},
+        "opacity": 1.0 if few else 0.6,
+        "text": [told(trial, metric) for trial in trials],
         "hovertemplate": "%{text}<extra></extra>",
     }
 
 
-def _best_so_far(facts: Facts, goal: Goal, ends: tuple[float, float]) -> dict[str, Any]:
-    trials = facts.scored(goal)
-    better = max if goal.maximise else min
-    bests = list(itertools.accumulate((trial.mean(goal) for trial in trials), better))
+def _best_so_far(facts: Facts, metric: Metric, ends: tuple[float, float]) -> dict[str, Any]:
+    trials = facts.scored(metric)
+    better = max if metric.maximise else min
+    bests = list(itertools.accumulate((trial.mean(metric) for trial in trials), better))
     numbers = [trial.number for trial in trials]
     return {
         "name": "best so far",
@@ -127,7 +131,7 @@ def timeline(facts: Facts) -> Any:
     """Return when each trial of the study itself ran."""
     trials = [trial for trial in facts.trials if trial.started is not None and trial.origin is None]
     if not trials:
-        raise InvalidRequestError(f"study_name={facts.name!r} has no trial that was run in it.")
+        raise NoResultError(f"study_name={facts.name!r} has nothing to show: no trial was run in it.")
     last = max(date for trial in trials for date in (trial.started, trial.ended) if date is not None)
     drawn = figure(
         "Timeline",
@@ -135,10 +139,10 @@ def timeline(facts: Facts) -> Any:
         xaxis={"title": {"text": "time"}, "type": "date", "automargin": True},
         yaxis={"title": {"text": "trial"}, "automargin": True, "zeroline": False, "autorange": "reversed"},
     )
-    for state in STATES:
+    for state, word in STATES.items():
         there = [trial for trial in trials if trial.state == state]
         if there:
-            drawn.add_scatter(name=state.lower(), **_bars(there, last, len(trials)))
+            drawn.add_scatter(name=word, **_bars(there, last, len(trials)))
     return drawn
 
 
@@ -162,7 +166,7 @@ def _bars(trials: Sequence[TrialFacts], last: Any, n_trials: int) -> dict[str, A
 def _when(trial: TrialFacts, end: Any) -> str:
     seconds = (end - trial.started).total_seconds()
     why = "" if trial.failure is None else f"<br>{text(trial.failure, 80)}"
-    return f"trial {trial.number}, {trial.state.lower()}<br>{number(seconds)} s from {trial.started:%H:%M:%S}{why}"
+    return f"trial {trial.number}, {STATES[trial.state]}<br>{number(seconds)} s from {trial.started:%H:%M:%S}{why}"
 
 
 # --- how far they came ------------------------------------------------------------------------------------------------
@@ -170,31 +174,31 @@ def _when(trial: TrialFacts, end: Any) -> str:
 
 def pruned_folds(facts: Facts) -> Any:
     """Return the scores of trials step by step, and how many ended after each step."""
-    go, goal = plotly_objects(), facts.goal()
+    metric = facts.metric()
     trials = [trial for trial in facts.trials if trial.steps]
     steps = sorted({step for trial in trials for step, _ in trial.steps})
     if not steps:
-        scored(facts, goal)  # says so
+        scored(facts, metric)  # says so
     place = {step: i for i, step in enumerate(steps)}
-    ends = window([score for trial in trials for _, score in trial.steps], maximise=goal.maximise)
+    ends = window([score for trial in trials for _, score in trial.steps], maximise=metric.maximise)
     ticks = {"tickmode": "array", "tickvals": list(place.values()), "ticktext": [_step(facts, step) for step in steps]}
     drawn = figure(
         "How far trials came",
         facts,
         xaxis={**ticks, "title": {"text": _steps_title(facts, steps)}, "anchor": "y2", "automargin": True},
-        yaxis=score_axis(goal, ends) | {"domain": [0.32, 1.0]},
+        yaxis=score_axis(metric, ends) | {"domain": [0.32, 1.0]},
         yaxis2={"title": {"text": "ended here"}, "domain": [0.0, 0.24], "automargin": True, "rangemode": "tozero"},
         barmode="stack",
     )
-    best = goal.best([trial.mean(goal) for trial in trials])
+    best = metric.best([trial.mean(metric) for trial in trials])
     groups = {
         "complete": [t for t in trials if t.state == "COMPLETE"],
         "pruned": [t for t in trials if t.state == "PRUNED"],
-        "the best": [t for t in trials if t.mean(goal) == best][:1],
+        "the best": [t for t in trials if t.mean(metric) == best][:1],
     }
     for name, there in groups.items():
         if there:
-            drawn.add_trace(go.Scatter(name=name, **_ways(there, place, goal, ends, name)))
+            drawn.add_scatter(**_ways(thinned(there, metric, MAX_WAYS), place, metric, ends, name))
     for name in ("complete", "pruned"):
         ended = [place[trial.steps[-1][0]] for trial in groups[name]]
         drawn.add_bar(
@@ -203,19 +207,20 @@ def pruned_folds(facts: Facts) -> Any:
             y=[ended.count(i) for i in place.values()],
             yaxis="y2",
             marker={"color": COLORS[name.upper()]},
-            showlegend=False,
             hovertemplate=f"%{{y}} {name}<extra></extra>",
         )
     return drawn
 
 
 def _ways(
-    trials: Sequence[TrialFacts], place: dict[Step, int], goal: Goal, ends: tuple[float, float], name: str
+    trials: Sequence[TrialFacts], place: dict[Step, int], metric: Metric, ends: tuple[float, float], name: str
 ) -> dict[str, Any]:
     """Return the scores of trials over their steps as lines."""
     color = COLORS["best" if name == "the best" else name.upper()]
-    opacity = 1.0 if name == "the best" else min(max(20 / len(trials), 0.12), 0.6)
+    opacity = 1.0 if name == "the best" else min(max(20 / len(trials), 0.2), 0.6)
     return {
+        "name": name,
+        "showlegend": name == "the best",  # the bars say the others
         "x": broken([place[step] for step, _ in trial.steps] for trial in trials),
         "y": broken(within([score for _, score in trial.steps], ends) for trial in trials),
         "text": broken([f"trial {trial.number}"] * len(trial.steps) for trial in trials),
@@ -244,40 +249,40 @@ def _steps_title(facts: Facts, steps: Sequence[Step]) -> str:
 # --- what they trade off ----------------------------------------------------------------------------------------------
 
 
-def pareto_front(facts: Facts, goals: Sequence[Goal]) -> Any:
+def pareto_front(facts: Facts, metrics: Sequence[Metric]) -> Any:
     """Return trials by two goals, and for more goals by every two of them."""
-    if len(goals) < 2:
-        names = ", ".join(goal.name for goal in facts.metrics)
+    if len(metrics) < 2:
+        names = ", ".join(metric.name for metric in facts.metrics)
         raise InvalidRequestError(
-            f"study_name={facts.name!r} has one goal, {goals[0].name!r}, and a front takes two: say which, with "
+            f"study_name={facts.name!r} has one goal, {metrics[0].name!r}, and a front takes two: say which, with "
             f"metrics=. There are {names}."
         )
-    trials = scored(facts, *goals)
-    is_best = front([[trial.mean(goal) for goal in goals] for trial in trials], goals)
-    pairs = list(itertools.combinations(goals, 2))
+    trials = scored(facts, *metrics)
+    best = {trial.number for trial in facts.front(*metrics)}
+    pairs = list(itertools.combinations(metrics, 2))
     drawn, places = grid("Pareto front", facts, len(pairs))
     for (across, up), place in zip(pairs, places, strict=True):
-        drawn.update_xaxes(_goal_axis(trials, across), **place)
-        drawn.update_yaxes(_goal_axis(trials, up), **place)
-        for trace in _front(trials, is_best, across, up):
+        drawn.update_xaxes(_axis(trials, across), **place)
+        drawn.update_yaxes(_axis(trials, up), **place)
+        for trace in _front(trials, best, across, up):
             shows = trace.pop("showlegend", True) and place == places[0]
             # Seen from two sides only, the front of more goals is no line.
             drawn.add_scatter(**trace, **place, showlegend=shows)
-    if len(goals) == 2:
+    if len(metrics) == 2:
         drawn.update_traces(mode="lines+markers", line={"dash": "dot"}, selector={"name": "Pareto front"})
     return drawn
 
 
-def _goal_axis(trials: Sequence[TrialFacts], goal: Goal) -> dict[str, Any]:
-    axis = score_axis(goal, window(_lows_and_highs(trials, goal, SPREADS[0]), maximise=goal.maximise))
-    better = "more" if goal.maximise else "less"
-    return axis | {"title": {"text": f"{axis['title']['text']} ({better} is better)"}}
+def _axis(trials: Sequence[TrialFacts], metric: Metric) -> dict[str, Any]:
+    axis = score_axis(metric, window(_lows_and_highs(trials, metric, SPREADS[0]), maximise=metric.maximise))
+    better = "more" if metric.maximise else "less"
+    return axis | {"title": axis["title"] | {"text": f"{axis['title']['text']} ({better} is better)"}}
 
 
-def _front(trials: Sequence[TrialFacts], is_best: Sequence[bool], across: Goal, up: Goal) -> Iterator[dict[str, Any]]:
+def _front(trials: Sequence[TrialFacts], front: Set[int], across: Metric, up: Metric) -> Iterator[dict[str, Any]]:
     """Yield the points that others dominate, the errors of the best, and the best."""
-    best = sorted((t for t, one in zip(trials, is_best, strict=True) if one), key=lambda t: t.mean(across))
-    others = [trial for trial, one in zip(trials, is_best, strict=True) if not one]
+    best = sorted((trial for trial in trials if trial.number in front), key=lambda t: t.mean(across))
+    others = [trial for trial in trials if trial.number not in front]
     yield {"name": "dominated", "opacity": 0.55, **_by_two(others, across, up, COLORS["COMPLETE"], 6)}
     for ends in (lambda t: (_ends(t, across, SPREADS[0]), [t.mean(up)] * 2),
                  lambda t: ([t.mean(across)] * 2, _ends(t, up, SPREADS[0]))):  # fmt: skip
@@ -287,7 +292,7 @@ def _front(trials: Sequence[TrialFacts], is_best: Sequence[bool], across: Goal, 
     yield {"name": "Pareto front", **_by_two(best, across, up, COLORS["best"], 9)}
 
 
-def _by_two(trials: Sequence[TrialFacts], across: Goal, up: Goal, color: str, size: int) -> dict[str, Any]:
+def _by_two(trials: Sequence[TrialFacts], across: Metric, up: Metric, color: str, size: int) -> dict[str, Any]:
     return {
         "x": [trial.mean(across) for trial in trials],
         "y": [trial.mean(up) for trial in trials],
