@@ -10,6 +10,7 @@ import numpy as np
 
 from optuna_search._facts import Facts, Metric, Parameter, TrialFacts, Value
 from optuna_search._tables import printable, shortened
+from optuna_search._url import mask
 from optuna_search.exceptions import NoResultError
 
 #: Colours that can be told apart in light and in dark, by those who see colours in another way as well.
@@ -107,12 +108,18 @@ def text(anything: Any, width: int | None = None) -> str:
     >>> "<b>" in text("<b>100%{x}</b>")
     False
     """
-    plain = printable(str(anything))
+    plain = readable(anything)
     plain = plain if width is None else shortened(plain, width)
-    # A character without width after it makes a tag none; a dollar sign of another kind begins no formula.
+    # A character without width makes a tag none; a formula is between two dollar signs, here of another kind.
     for mark in ("<", "&", "%"):
         plain = plain.replace(mark, f"{mark}\u200b")
     return plain.replace("$", "\uff04")
+
+
+def readable(anything: Any) -> str:
+    """Return a text that steers no terminal, and holds no password of a URL."""
+    plain = printable(str(anything))
+    return mask(plain) if "://" in plain else plain
 
 
 def labels(texts: Iterable[Any], width: int = MAX_LABEL, keep: Literal["start", "end"] = "start") -> dict[Any, str]:
@@ -125,7 +132,7 @@ def labels(texts: Iterable[Any], width: int = MAX_LABEL, keep: Literal["start", 
     """
     found: dict[Any, str] = {}
     for one in dict.fromkeys(texts):
-        whole, number = printable(str(one)), 1
+        whole, number = readable(one), 1
         short = whole if len(whole) <= width else _cut(whole, width, keep)
         while text(label := short if number == 1 else f"{shortened(short, width - 2)} {number}") in found.values():
             number += 1

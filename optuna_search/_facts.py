@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ class Parameter:
     #: Whether they are spread evenly by their logarithms rather than by themselves.
     is_log: bool
 
-    @property
+    @cached_property
     def choices(self) -> list[Value]:
         """The values that there are, in order."""
         return sorted({value for value in self.values if value is not None}, key=_reading_order)
@@ -345,7 +346,7 @@ def _own_name(stored_name: str, recorded: Mapping[str, Any]) -> str:
 
 def _readable(stored: Any) -> Value:
     value: Any = plain(stored) if isinstance(stored, str) else stored
-    return value if _is_number(value) else str(stored)  # type: ignore[no-any-return]
+    return value if _is_number(value) else str(stored)
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from optuna_search._drawing import TITLE_HEIGHT
+from optuna_search._drawing import TITLE_HEIGHT, readable
 from optuna_search._json import strict
 from optuna_search._tables import html_table, printable_text
 from optuna_search._url import mask
@@ -170,10 +170,9 @@ def facts_list(facts: Mapping[str, str], kind: str) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as HTML, which is scrolled where it is too wide."""
-    return in_a_frame(html_table([mask(cell) for cell in header], [[mask(cell) for cell in row] for row in rows]))
+    """Return a table as HTML, which is scrolled by itself where it is too wide."""
+    return f'<div class="wide" tabindex="0">{html_table(*_readable(header, rows))}</div>'
 
 
-def in_a_frame(found: str) -> str:
-    """Return a table of HTML, scrolled by itself where it is too wide."""
-    return f'<div class="wide" tabindex="0">{found}</div>'
+def _readable(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    return [readable(cell) for cell in header], [[readable(cell) for cell in row] for row in rows]

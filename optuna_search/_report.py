@@ -15,7 +15,8 @@ from optuna_search._drawing import plotly_objects, scored
 from optuna_search._facts import Facts, facts_of
 from optuna_search._given import store_given
 from optuna_search._importance import importances_of
-from optuna_search._page import Section, escaped, facts_list, in_a_frame, page, table
+from optuna_search._leaderboard import MAX_WIDTH_HTML
+from optuna_search._page import Section, escaped, facts_list, page, table
 from optuna_search._reading import leaderboard_of
 from optuna_search._storage import in_plain_words
 from optuna_search._studyfile import new_file
@@ -116,7 +117,7 @@ def _page(facts: Facts, board: Any, search: Any) -> str:
 
 def _sections(facts: Facts, board: Any, search: Any) -> Iterator[Section]:
     yield Section("What was searched", "", body=_what(facts, search))
-    yield Section("Leaderboard", _of_the_first(len(board)), body=in_a_frame(board[:MAX_ROWS]._repr_html_()))
+    yield Section("Leaderboard", _of_the_first(len(board)), body=table(*board[:MAX_ROWS]._table(MAX_WIDTH_HTML)))
     if len(facts.goals) > 1:
         yield _front(facts)
     yield Section(

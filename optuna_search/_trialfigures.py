@@ -38,7 +38,7 @@ def history(facts: Facts, metric: Metric, spread: str) -> Any:
     """Return how scores went on from trial to trial."""
     go = plotly_objects()
     complete = scored(facts, metric)
-    ends = window([*_lows_and_highs(complete, metric, spread)], maximise=metric.maximise)
+    ends = _window(complete, metric, spread)
     drawn = figure(
         "History", facts, xaxis={"title": {"text": "trial"}, "automargin": True}, yaxis=score_axis(metric, ends)
     )
@@ -69,8 +69,10 @@ def history(facts: Facts, metric: Metric, spread: str) -> Any:
     return drawn
 
 
-def _lows_and_highs(trials: Sequence[TrialFacts], metric: Metric, spread: str) -> list[float]:
-    return [end for trial in trials for end in _ends(trial, metric, spread)]
+def _window(trials: Sequence[TrialFacts], metric: Metric, spread: str) -> tuple[float, float]:
+    """Return the ends of an axis that the spreads of trials fit on."""
+    lows, highs = zip(*(_ends(trial, metric, spread) for trial in trials), strict=True)
+    return window(lows, maximise=metric.maximise)[0], window(highs, maximise=metric.maximise)[1]
 
 
 def _ends(trial: TrialFacts, metric: Metric, spread: str) -> tuple[float, float]:
@@ -274,7 +276,7 @@ def pareto_front(facts: Facts, metrics: Sequence[Metric]) -> Any:
 
 
 def _axis(trials: Sequence[TrialFacts], metric: Metric) -> dict[str, Any]:
-    axis = score_axis(metric, window(_lows_and_highs(trials, metric, SPREADS[0]), maximise=metric.maximise))
+    axis = score_axis(metric, _window(trials, metric, SPREADS[0]))
     better = "more" if metric.maximise else "less"
     return axis | {"title": axis["title"] | {"text": f"{axis['title']['text']} ({better} is better)"}}
 
