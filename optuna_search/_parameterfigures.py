@@ -253,7 +253,9 @@ def _contour(
     z = [[None if math.isnan(value) else float(value) for value in row] for row in surface]
     shape = {"x": x, "y": y, "z": z, "coloraxis": "coloraxis", "hovertemplate": "about %{z:.4g}<extra></extra>"}
     if across.is_number and up.is_number:
-        yield go.Contour(**shape, contours={"coloring": "heatmap"}, line={"width": 0.5, "color": "#80808080"})
+        yield go.Contour(
+            **shape, contours={"coloring": "heatmap"}, line={"width": 0.5, "color": "rgba(128,128,128,0.5)"}
+        )
     else:
         yield go.Heatmap(**shape)
     at_x, at_y = place_of(across), place_of(up)

@@ -60,7 +60,7 @@ def duration(seconds: float) -> str:
     Examples
     --------
     >>> duration(0.25), duration(59.7), duration(150), duration(7500), duration(200_000)
-    ('0.25 s', '1 min 0 s', '2 min 30 s', '2 h 5 min', '2 d 8 h')
+    ('0.25 s', '1 min 0 s', '2 min 30 s', '2 h 5 min', '2 d 7 h')
     """
     if seconds < 10:
         return f"{seconds:.2g} s"
