@@ -68,14 +68,16 @@ def figure(title: str, facts: Facts, **layout: Any) -> Any:
     return plotly_objects().Figure().update_layout(_look(title, facts) | layout)
 
 
-def grid(title: str, facts: Facts, n_cells: int, **layout: Any) -> tuple[Any, list[dict[str, int]]]:
-    """Return an empty figure of several small ones, and the place of each."""
+def grid(
+    title: str, facts: Facts, n_cells: int, *, gap: float = 0.3, **layout: Any
+) -> tuple[Any, list[dict[str, int]]]:
+    """Return an empty figure of several small ones, `gap` of a column apart, and the place of each."""
     plotly_objects()
     from plotly.subplots import make_subplots
 
     columns = min(n_cells, COLUMNS)
     rows = -(-n_cells // columns)
-    gaps = {"horizontal_spacing": 0.3 / columns, "vertical_spacing": 0.3 / rows} if n_cells > 1 else {}
+    gaps = {"horizontal_spacing": gap / columns, "vertical_spacing": 0.3 / rows} if n_cells > 1 else {}
     height = {"height": ROW_HEIGHT * rows + 80} if rows > 1 else {}
     drawn = make_subplots(rows, columns, **gaps).update_layout(_look(title, facts) | height | layout)
     return drawn, [{"row": place // columns + 1, "col": place % columns + 1} for place in range(n_cells)]

@@ -171,7 +171,8 @@ def facts_list(facts: Mapping[str, str], kind: str) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table as HTML, which is scrolled by itself where it is too wide."""
-    return f'<div class="wide" tabindex="0">{html_table(*_readable(header, rows))}</div>'
+    found = html_table(*_readable(header, rows))
+    return f'<div class="wide" role="region" aria-label="Table" tabindex="0">{found}</div>'
 
 
 def _readable(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:

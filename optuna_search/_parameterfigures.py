@@ -213,7 +213,7 @@ def contours(facts: Facts, metric: Metric, pairs: Sequence[tuple[str, str]]) -> 
         )
     trials = scored(facts, metric)
     ends = window([trial.mean(metric) for trial in trials], maximise=metric.maximise)
-    drawn, places = grid("Contours", facts, len(pairs))
+    drawn, places = grid("Contours", facts, len(pairs), gap=0.55)
     drawn.update_layout(coloraxis=_colors(metric, ends))
     for pair, place in zip(pairs, places, strict=True):
         there = [trial for trial in trials if pair[0] in trial.params and pair[1] in trial.params]

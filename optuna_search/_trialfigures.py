@@ -198,20 +198,25 @@ def pruned_folds(facts: Facts) -> Any:
         "pruned": [t for t in trials if t.state == "PRUNED"],
         "the best": [t for t in trials if t.mean(metric) == best][:1],
     }
-    for name, there in groups.items():
-        if there:
-            drawn.add_scatter(**_ways(thinned(there, metric, MAX_WAYS), place, metric, ends, name))
-    for name in ("complete", "pruned"):
-        ended = [place[trial.steps[-1][0]] for trial in groups[name]]
-        drawn.add_bar(
-            name=name,
-            x=list(place.values()),
-            y=[ended.count(i) for i in place.values()],
-            yaxis="y2",
-            marker={"color": COLORS[name.upper()]},
-            hovertemplate=f"%{{y}} {name}<extra></extra>",
-        )
+    there = {name: group for name, group in groups.items() if group}
+    for name, group in there.items():
+        drawn.add_scatter(**_ways(thinned(group, metric, MAX_WAYS), place, metric, ends, name))
+    for name in sorted(there.keys() & {"complete", "pruned"}):
+        drawn.add_bar(**_ends_here(groups[name], place, name))
     return drawn
+
+
+def _ends_here(trials: Sequence[TrialFacts], place: dict[Step, int], name: str) -> dict[str, Any]:
+    """Return how many trials came to each step and no further."""
+    ended = [place[trial.steps[-1][0]] for trial in trials]
+    return {
+        "name": name,
+        "x": list(place.values()),
+        "y": [ended.count(i) for i in place.values()],
+        "yaxis": "y2",
+        "marker": {"color": COLORS[name.upper()]},
+        "hovertemplate": f"%{{y}} {name}<extra></extra>",
+    }
 
 
 def _ways(

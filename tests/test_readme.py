@@ -18,7 +18,7 @@ from optuna_search._arguments import COMMANDS, VARIABLE
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-GUIDES = ("studies.md", "fewer_fits.md", "several_goals.md", "watching.md")
+GUIDES = ("studies.md", "fewer_fits.md", "several_goals.md", "watching.md", "plots.md")
 GUIDE = (ROOT / "docs" / "studies.md").read_text()
 
 
