@@ -8,16 +8,28 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optuna_search import callbacks, exceptions, pruners, studies
+    from optuna_search import callbacks, exceptions, figures, pruners, studies
     from optuna_search._dimensions import named
     from optuna_search._early import EarlyStopping
+    from optuna_search._report import report
     from optuna_search._search import OptunaSearchCV
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["EarlyStopping", "OptunaSearchCV", "__version__", "callbacks", "exceptions", "named", "pruners", "studies"]
+__all__ = [
+    "EarlyStopping",
+    "OptunaSearchCV",
+    "__version__",
+    "callbacks",
+    "exceptions",
+    "figures",
+    "named",
+    "pruners",
+    "report",
+    "studies",
+]
 
-_HOMES = {"EarlyStopping": "_early", "OptunaSearchCV": "_search", "named": "_dimensions"}
+_HOMES = {"EarlyStopping": "_early", "OptunaSearchCV": "_search", "named": "_dimensions", "report": "_report"}
 
 
 # In a notebook without ipywidgets a bar is text, and tqdm complains of that where it is first imported: by Optuna.

@@ -86,6 +86,11 @@ COMMANDS: dict[str, _Command] = {
         "export svc svc.csv --storage searches.db",
         _NAME | {"path": {"metavar": "PATH", "help": ".csv, .json, .parquet, or .study, .journal, .db to import"}},
     ),
+    "report": _Command(
+        "write a report of a study: one HTML page with tables and figures",
+        "report svc svc.html --storage searches.db",
+        _NAME | {"path": {"metavar": "PATH", "help": "the page, a file ending in .html"}},
+    ),
     "import": _Command(
         "take in a study from a file",
         "import svc.study --name svc-2026 --storage searches.db",

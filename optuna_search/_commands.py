@@ -18,6 +18,7 @@ from optuna_search._leaderboard import Leader, Leaderboard
 from optuna_search._opening import open_existing
 from optuna_search._reading import leaderboard_of
 from optuna_search._record import FAILURE, counts, measured_here
+from optuna_search._report import report
 from optuna_search._run import Outcome, open_store, run
 from optuna_search._serving import in_a_url, require_grpc
 from optuna_search._storage import in_plain_words, open_storage
@@ -222,6 +223,11 @@ def _export(args: Namespace) -> Answer:
     return Answer(f"{args.name!r} is in {args.path}", {"study": args.name, "path": args.path})
 
 
+def _report(args: Namespace) -> Answer:
+    path = report(args.name, args.path, storage=storage_of(args))
+    return Answer(f"the report of {args.name!r} is in {path}", {"study": args.name, "path": str(path)})
+
+
 def _import(args: Namespace) -> Answer:
     name = studies.import_study(args.path, storage_of(args), study_name=args.name)
     return Answer(f"{args.path} is now the study {name!r}", {"study": name})
@@ -295,6 +301,7 @@ COMMANDS: dict[str, Callable[[Namespace], Answer]] = {
     "copy": _copy,
     "delete": _delete,
     "export": _export,
+    "report": _report,
     "import": _import,
     "salvage": _salvage,
     "upgrade": _upgrade,

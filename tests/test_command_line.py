@@ -347,6 +347,21 @@ class TestChanging:
         assert told(capsys, "import", file, "--name", "mine", "--storage", there) == {"study": "mine"}
         assert told(capsys, "top", "mine", "--storage", there) == told(capsys, "top", "svc", "--storage", kept)
 
+    def test_report(self, kept, tmp_path, capsys):
+        file = tmp_path / "svc.html"
+        done = says(capsys, "report", "svc", file, "--storage", kept)
+        assert done == (0, f"the report of 'svc' is in {file}\n", "")
+        assert file.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+        assert told(capsys, "report", "svc", file, "--storage", kept) == {"study": "svc", "path": str(file)}
+
+    def test_a_report_where_plotly_is_not_installed(self, kept, capsys, monkeypatch):
+        for module in [name for name in sys.modules if name.partition(".")[0] == "plotly"]:
+            monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setitem(sys.modules, "plotly", None)
+        code, out, err = says(capsys, "report", "svc", "svc.html", "--storage", kept)
+        assert (code, out) == (1, "")
+        assert err.startswith("optuna-search: Figures need plotly") and err.count("\n") == 1
+
     def test_an_ending_without_a_form(self, kept, capsys):
         code, _, err = says(capsys, "export", "svc", "svc.xyz", "--storage", kept)
         assert code == 1
@@ -425,9 +440,9 @@ class TestOddities:
         assert {file.name for file in tmp_path.iterdir()} == before
 
     def test_a_mistyped_name(self, kept, capsys):
-        for command in ("show", "top", "delete --yes", "export", "rename", "copy"):
+        for command in ("show", "top", "delete --yes", "export", "report", "rename", "copy"):
             verb, *options = command.split()
-            more = {"export": ["f.csv"], "rename": ["new"], "copy": ["new"]}.get(verb, [])
+            more = {"export": ["f.csv"], "report": ["f.html"], "rename": ["new"], "copy": ["new"]}.get(verb, [])
             code, out, err = says(capsys, verb, "forst", *more, *options, "--storage", kept)
             assert (code, out) == (1, "")
             assert "Did you mean 'forest'?" in err
