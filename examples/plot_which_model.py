@@ -109,12 +109,12 @@ figures.slices(search)
 # %%
 # Both together, for the trials that had them:
 
-figures.contours(search, ["SVC C", "SVC gamma"])
+figures.contours(search, params=["SVC C", "SVC gamma"])
 
 # %%
 # And all of the best model's parameters side by side; a line is a trial.
 
-figures.parallel_coordinates(search, ["SVC C", "SVC gamma"])
+figures.parallel_coordinates(search, params=["SVC C", "SVC gamma"])
 
 # %%
 # The same as a list of dicts

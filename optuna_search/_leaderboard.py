@@ -220,8 +220,10 @@ def _by(results: Mapping[str, Any], column: str) -> tuple[np.ndarray, np.ndarray
     means, stds = results[f"mean_{column}"], results[f"std_{column}"]
     if f"rank_{column}" in results:
         return means, stds, results[f"rank_{column}"]
-    means = np.where(results["trial_state"] == "COMPLETE", means, np.nan)
-    return means, stds, rankdata(means, method="min", nan_policy="omit")
+    complete = results["trial_state"] == "COMPLETE"
+    means, ranks = np.where(complete, means, np.nan), np.full(len(means), complete.sum() + 1)
+    ranks[complete] = rankdata(means[complete], method="min")
+    return means, stds, ranks
 
 
 def _short(value: Any, text: str | None, width: int) -> str:
