@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from optuna_search._drawing import plotly_objects, scored
 from optuna_search._facts import Facts, facts_of
 from optuna_search._given import store_given
 from optuna_search._importance import importances_of
-from optuna_search._leaderboard import MAX_WIDTH_HTML
+from optuna_search._leaderboard import MAX_WIDTH_HTML, Leaderboard
 from optuna_search._page import Section, escaped, facts_list, page, table
 from optuna_search._reading import leaderboard_of
 from optuna_search._storage import in_plain_words
+from optuna_search._store import Store
 from optuna_search._studyfile import new_file
 from optuna_search.exceptions import InvalidRequestError, NoResultError
 
@@ -89,11 +91,19 @@ def report(search_or_study: Any, path: str | os.PathLike[str], *, storage: Any =
     with new_file(place, replace=True) as beside:
         beside.touch()  # what cannot be written is refused before any work
         with in_plain_words(store.storage):
-            facts, board = facts_of(store), leaderboard_of(store)
+            facts, board = facts_of(store), _board(store)
         search = search_or_study if hasattr(search_or_study, "study_") else None
         text = _page(facts, board, search)
         beside.write_text(text, encoding="utf-8", errors="backslashreplace")
     return place
+
+
+def _board(store: Store) -> Leaderboard:
+    """Return the leaderboard, without a word about scores that are not there, or not finite."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return leaderboard_of(store)
 
 
 def _path_complaint(path: Any) -> str | None:

@@ -187,6 +187,14 @@ class TestWhatItTells:
         assert "3 complete, 2 failed" in page.text
         assert "1 ValueError: x=1.0 is bad in fit 1 ValueError: x=4.0 is bad in fit" in page.text
 
+    def test_scores_that_are_not_there_are_nothing_to_warn_of(self, opened):
+        part = (*folds(1.0, 2.0), Fold({}, {}, 1.0, 0.0, Failure("ValueError", "no", "Traceback")))
+        records = [(Record({"x": 0}, part), None), (Record({"x": 1}, folds(*[-np.inf] * 3)), [-np.inf])]
+        records += [(Record({"x": i}, folds(*[float(i)] * 3)), [float(i)]) for i in range(2, 7)]
+        made = study([trial(i, record.params, record, values) for i, (record, values) in enumerate(records)])
+        page = opened(made)
+        assert "6 complete, 1 failed" in page.text and "-inf" in page.text
+
     def test_without_parameters_there_is_nothing_of_them(self, opened):
         page = opened(search({}, n_trials=None, sampler=None).fit(X, Y))
         assert page.headings == ["what-was-searched", "leaderboard", "history", "timeline"]
