@@ -114,7 +114,7 @@ def _path_complaint(path: Any) -> str | None:
     return None
 
 
-def _page(facts: Facts, board: Any, search: Any) -> str:
+def _page(facts: Facts, board: Leaderboard, search: Any) -> str:
     scored(facts, *facts.goals)
     lead = facts_list(_summary.in_numbers(facts), "numbers")
     today = datetime.datetime.now()
@@ -125,7 +125,7 @@ def _page(facts: Facts, board: Any, search: Any) -> str:
 # --- its sections -----------------------------------------------------------------------------------------------------
 
 
-def _sections(facts: Facts, board: Any, search: Any) -> Iterator[Section]:
+def _sections(facts: Facts, board: Leaderboard, search: Any) -> Iterator[Section]:
     yield Section("What was searched", "", body=_what(facts, search))
     yield Section("Leaderboard", _of_the_first(len(board)), body=table(*board[:MAX_ROWS]._table(MAX_WIDTH_HTML)))
     if len(facts.goals) > 1:
