@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from optuna_search import callbacks, exceptions, figures, pruners, studies
     from optuna_search._dimensions import named
     from optuna_search._early import EarlyStopping
+    from optuna_search._parsimony import one_standard_error
     from optuna_search._report import report
     from optuna_search._search import OptunaSearchCV
 
@@ -24,12 +25,19 @@ __all__ = [
     "exceptions",
     "figures",
     "named",
+    "one_standard_error",
     "pruners",
     "report",
     "studies",
 ]
 
-_HOMES = {"EarlyStopping": "_early", "OptunaSearchCV": "_search", "named": "_dimensions", "report": "_report"}
+_HOMES = {
+    "EarlyStopping": "_early",
+    "OptunaSearchCV": "_search",
+    "named": "_dimensions",
+    "one_standard_error": "_parsimony",
+    "report": "_report",
+}
 
 
 # In a notebook without ipywidgets a bar is text, and tqdm complains of that where it is first imported: by Optuna.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from optuna_search._compat import storage_of
 from optuna_search._fingerprint import differences
@@ -22,6 +21,7 @@ from optuna_search._results import is_multimetric, metrics_of
 from optuna_search._storage import in_plain_words, open_storage
 from optuna_search._store import Store
 from optuna_search._tables import NAME_WIDTH, html_table, pandas, shortened, text_table
+from optuna_search._uncertainty import corrected_t_test, fold_ratio, standard_error
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StudyMismatchError
 
 #: What two studies must have in common for the scores of a fold to be a pair.
@@ -293,7 +293,7 @@ def compare(*searches_or_names: Any, storage: Any = None, metric: str | None = N
     )
     n_folds = len(entries[0].fold_scores)
     sizes = next((sizes for study in studies if (sizes := study.header.get("fold_sizes"))), None)
-    ratio = _test_to_train(sizes, n_folds)
+    ratio = fold_ratio(sizes, n_folds)
     pairs = [_pair(one, other, ratio) for one, other in itertools.combinations(entries, 2)]
     return Comparison(chosen[0].label, tuple(entries), tuple(pairs), _note(n_folds, ratio, known=sizes is not None))
 
@@ -433,9 +433,11 @@ def _best(study: _Study, metric: _Metric) -> Entry:
             "every fold."
         )
     best, scores = max(scored, key=lambda pair: float(np.mean(pair[1])))
+    with np.errstate(invalid="ignore"):  # minus infinity is a score
+        error = float(standard_error(np.std(scores), len(scores)))
     return Entry(
-        study.name, str(study.header["estimator"]), best.trial.number, float(np.mean(scores)),
-        _standard_error(scores), tuple(scores), len(study.kept),
+        study.name, str(study.header["estimator"]), best.trial.number, float(np.mean(scores)), error,
+        tuple(scores), len(study.kept),
     )  # fmt: skip
 
 
@@ -447,55 +449,11 @@ def _fold_scores(kept: Kept, key: str, error_score: float) -> list[float]:
     return [] if not whole or any(math.isnan(score) or score == math.inf for score in scores) else scores
 
 
-def _standard_error(scores: Sequence[float]) -> float:
-    if len(scores) < 2 or not np.isfinite(scores).all():
-        return math.nan
-    return float(np.std(scores, ddof=1) / math.sqrt(len(scores)))
-
-
 def _pair(one: Entry, other: Entry, ratio: float) -> Pair:
     with np.errstate(invalid="ignore"):  # minus infinity is a score
         folds = np.subtract(one.fold_scores, other.fold_scores)
-    return Pair(one.study, other.study, tuple(folds.tolist()), float(np.mean(folds)), *corrected_t_test(folds, ratio))
-
-
-def corrected_t_test(differences: Any, ratio: float) -> tuple[float, float]:
-    """Return t and the two-sided p value of the corrected resampled t-test (Nadeau & Bengio 2003).
-
-    Parameters
-    ----------
-    differences : array-like of shape (n_folds,)
-        Of the scores of each fold.
-    ratio : float
-        Samples in the test part of a fold for each in its training part.
-
-    Returns
-    -------
-    t, p : float
-        Both NaN with fewer than two folds; ``0, 1`` if nothing differs; infinity and 0 if all folds differ by the same.
-
-    Examples
-    --------
-    >>> t, p = corrected_t_test([0.1, 0.2, 0.3], ratio=0.5)
-    >>> round(t, 4), round(p, 4)
-    (2.1909, 0.1598)
-    """
-    folds = np.asarray(differences, dtype=float)
-    if folds.size < 2 or not np.isfinite(folds).all():
-        return math.nan, math.nan
-    mean = float(folds.mean())
-    if (folds == folds[0]).all():  # the variance would be 0, or what rounding makes of it
-        return (math.copysign(math.inf, mean), 0.0) if mean else (0.0, 1.0)
-    t = mean / math.sqrt((1 / folds.size + ratio) * folds.var(ddof=1))
-    return t, float(2 * stats.t.sf(abs(t), folds.size - 1))
-
-
-def _test_to_train(sizes: Sequence[Sequence[int]] | None, n_folds: int) -> float:
-    """Return how many samples are tested on for each that is trained on; without sizes, in an equal k-fold."""
-    if sizes is None:
-        return 1 / max(n_folds - 1, 1)
-    train, test = np.sum(sizes, axis=0)
-    return float(test / train)
+    t, p = corrected_t_test(folds, ratio)
+    return Pair(one.study, other.study, tuple(folds.tolist()), float(np.mean(folds)), float(t), float(p))
 
 
 def _note(n_folds: int, ratio: float, *, known: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,18 @@ from optuna_search._goals import Goal, fronts
 from optuna_search._hints import closest
 from optuna_search._tables import NAME_WIDTH, html_table, pandas, printable, shortened, text_table
 from optuna_search._tokens import token
+from optuna_search._uncertainty import corrected_t_test, fold_ratio, fold_scores, half_width, n_folds_of, standard_error
 from optuna_search.exceptions import InvalidRequestError
 
 #: Columns of a leaderboard get no wider than this in a terminal.
 MAX_WIDTH = 40
 #: The same in HTML, where a cell breaks its lines.
 MAX_WIDTH_HTML = 200
+#: How sure to be: the level of intervals, and one minus that of tests.
+LEVEL = 0.95
+#: What stands beside an entry that cannot be told apart from the first, and what is said of it.
+TIED = "~"
+NOTE = f"{TIED}: cannot be told apart from the first by a corrected paired t-test (p > {1 - LEVEL:.2f}, each by itself)"
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,24 @@ class Leader:
         The mean over the folds of the metric that the board is sorted by.
     std : float
         Its standard deviation over the folds, as in ``cv_results_``.
+    standard_error : float
+        The standard error of that mean (``ddof=1``), as if folds were independent; NaN with one fold.
+    confidence_interval : tuple of float
+        The two ends of its corrected resampled interval at 95 % [1]_, which allows for training parts that overlap.
+        It is symmetric, and so may reach beyond what a metric can be. NaN with one fold.
+    is_tied_with_best : bool or None
+        Whether it cannot be told apart from the first of the board, which it was compared with fold by fold:
+        p > 0.05 in the corrected resampled t-test [1]_. That is said of this pair alone: of twenty that are as good
+        as the first, one is expected to be told apart all the same. None where no test is possible: with one fold,
+        and for times.
     metrics : dict
         The mean over the folds of every metric, and of the times in seconds that are among the goals.
     origin : str or None
         Where it was measured, as in "svc #12", if that was in another study.
+
+    References
+    ----------
+    .. [1] C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003), 239-281.
     """
 
     rank: int
@@ -48,6 +69,9 @@ class Leader:
     params: dict[str, Any]
     score: float
     std: float
+    standard_error: float
+    confidence_interval: tuple[float, float]
+    is_tied_with_best: bool | None
     metrics: dict[str, float]
     origin: str | None = None
     #: The parameters as the record has them, objects by their names: what the tables show.
@@ -72,21 +96,32 @@ class Leaderboard(Sequence[Leader]):
         What is pursued, by the names in the results.
     rows : collection of int or None
         The rows of the results that are on the board; None for all with a score.
+    fold_sizes : sequence of (int, int)
+        Samples in the training and the test part of each fold; none where they are not known, as in an equal k-fold.
     """
 
     def __init__(
         self, results: Mapping[str, Any], metric: str, texts: Sequence[Mapping[str, Any]],
-        goals: Sequence[Goal] = (), rows: Collection[int] | None = None,
+        goals: Sequence[Goal] = (), rows: Collection[int] | None = None, fold_sizes: Sequence[Sequence[int]] = (),
     ) -> None:  # fmt: skip
         self._results = results
         self._texts = texts
         self._goals = goals
         self._rows = rows
+        self._fold_sizes = fold_sizes
         self.metric = metric
         columns = _columns(results, goals)
         means, stds, ranks = _by(results, columns[metric])
         origins = results.get("trial_origin", [None] * len(means))
-        order = [i for i in np.argsort(ranks, kind="stable") if not np.isnan(means[i]) and means[i] != np.inf]
+        order = [
+            i
+            for i in np.argsort(ranks, kind="stable")
+            if not np.isnan(means[i]) and means[i] != np.inf and (rows is None or i in rows)
+        ]
+        n_folds = n_folds_of(results)
+        ratio = fold_ratio(fold_sizes, n_folds)
+        errors, halves = standard_error(stds, n_folds), half_width(stds, n_folds, ratio, LEVEL)
+        tied = _tied(results, columns[metric], order, ratio)
         self._leaders = [
             Leader(
                 int(ranks[i]),
@@ -94,13 +129,16 @@ class Leaderboard(Sequence[Leader]):
                 dict(results["params"][i]),
                 float(means[i]),
                 float(stds[i]),
+                float(errors[i]),
+                (float(means[i] - halves[i]), float(means[i] + halves[i])),
+                is_tied,
                 {name: float(results[f"mean_{column}"][i]) for name, column in columns.items()},
                 origins[i],
                 texts[i],
             )
-            for i in order
-            if rows is None or i in rows
+            for i, is_tied in zip(order, tied, strict=True)
         ]
+        self._first = next(iter(self._leaders), None)
 
     @classmethod
     def empty(cls) -> Leaderboard:
@@ -132,8 +170,9 @@ class Leaderboard(Sequence[Leader]):
             )
         if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1):
             raise InvalidRequestError(f"n={n!r} must be a whole number from 1, or None for all entries.")
-        board: Leaderboard = Leaderboard(self._results, metric, self._texts, self._goals, self._rows)[:n]
-        return board
+        board = Leaderboard(self._results, metric, self._texts, self._goals, self._rows, self._fold_sizes)
+        first: Leaderboard = board[:n]
+        return first
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -155,17 +194,25 @@ class Leaderboard(Sequence[Leader]):
         metrics = [name for leader in self._leaders[:1] for name in leader.metrics if name != self.metric]
         return list(params), metrics
 
+    @property
+    def _marks(self) -> list[str]:
+        """What stands beside each entry; nothing at all where no other than the first cannot be told apart."""
+        marks = [TIED if e.is_tied_with_best and e is not self._first else "" for e in self._leaders]
+        return marks if any(marks) else []
+
     def _table(self, width: int) -> tuple[list[str], list[list[str]]]:
         """Return header and cells as texts of at most this width; a parameter that a trial does not have is empty."""
         params, metrics = self._columns()
-        forked = any(e.origin for e in self._leaders)
-        header = ["rank", "trial", self.metric, "std", *metrics, *(["from"] if forked else []), *params]
+        marks, forked = self._marks, any(e.origin for e in self._leaders)
+        header = ["rank", "trial", self.metric, "std error", f"{100 * LEVEL:.0f} %", *([TIED] if marks else [])]
+        header += [*metrics, *(["from"] if forked else []), *params]
         rows = [
-            [str(e.rank), str(e.trial_number), f"{e.score:.4f}", f"{e.std:.4f}"]
+            [str(e.rank), str(e.trial_number), f"{e.score:.4f}", _known(e.standard_error)]
+            + [" to ".join(filter(None, map(_known, e.confidence_interval))), *marks[place : place + 1]]
             + [f"{e.metrics[name]:.4f}" for name in metrics]
             + ([shortened(e.origin or "", max(width, NAME_WIDTH))] if forked else [])
             + [_short(e.params[name], e.texts.get(name), width) if name in e.params else "" for name in params]
-            for e in self._leaders
+            for place, e in enumerate(self._leaders)
         ]
         return header, rows
 
@@ -173,10 +220,12 @@ class Leaderboard(Sequence[Leader]):
         if not self._leaders:
             return "no trial has a score yet"
         header, rows = self._table(MAX_WIDTH)
-        return text_table(header, rows, numeric=4 + len(self._columns()[1]))
+        marks = self._marks
+        table = text_table(header, rows, numeric=5 + bool(marks) + len(self._columns()[1]))
+        return f"{table}\n{NOTE}" if marks else table
 
     def _repr_html_(self) -> str:
-        return html_table(*self._table(MAX_WIDTH_HTML))
+        return html_table(*self._table(MAX_WIDTH_HTML)) + (f"<p>{html.escape(NOTE)}</p>" if self._marks else "")
 
     def to_frame(self) -> Any:
         """Return the board as a pandas data frame, one row an entry, parameters as objects.
@@ -193,6 +242,10 @@ class Leaderboard(Sequence[Leader]):
             "trial_number": [e.trial_number for e in self._leaders],
             self.metric: [e.score for e in self._leaders],
             "std": [e.std for e in self._leaders],
+            "standard_error": [e.standard_error for e in self._leaders],
+            "confidence_low": [e.confidence_interval[0] for e in self._leaders],
+            "confidence_high": [e.confidence_interval[1] for e in self._leaders],
+            "is_tied_with_best": [e.is_tied_with_best for e in self._leaders],
         }
         columns |= {name: [e.metrics[name] for e in self._leaders] for name in metrics}
         if any(e.origin for e in self._leaders):
@@ -224,6 +277,20 @@ def _by(results: Mapping[str, Any], column: str) -> tuple[np.ndarray, np.ndarray
     means, ranks = np.where(complete, means, np.nan), np.full(len(means), complete.sum() + 1)
     ranks[complete] = rankdata(means[complete], method="min")
     return means, stds, ranks
+
+
+def _tied(results: Mapping[str, Any], column: str, order: Sequence[int], ratio: float) -> list[bool | None]:
+    """Return for each row in the order of the board whether it cannot be told apart from the first."""
+    if not column.startswith("test_"):  # of times there is nothing by fold
+        return [None] * len(order)
+    folds = fold_scores(results, column)[order]
+    with np.errstate(invalid="ignore"):  # minus infinity is a score
+        _, p = corrected_t_test(folds[:1] - folds, ratio)
+    return [None if np.isnan(one) else bool(one > 1 - LEVEL) for one in p]
+
+
+def _known(number: float) -> str:
+    return "" if np.isnan(number) else f"{number:.4f}"
 
 
 def _short(value: Any, text: str | None, width: int) -> str:

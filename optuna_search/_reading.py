@@ -26,6 +26,8 @@ class Setup:
     #: What is pursued, as the record of the study has it.
     goals: tuple[Goal, ...]
     return_train_score: bool = False
+    #: Samples in the training and the test part of each fold; none where they are not known.
+    fold_sizes: Sequence[Sequence[int]] = ()
 
     def metric(self, kept: Sequence[Kept]) -> str:
         """Return the name that the first metric which is pursued has in the results."""
@@ -40,7 +42,8 @@ class Setup:
 def setup_of(header: Mapping[str, Any], *, return_train_score: bool = False) -> Setup:
     """Return how the trials of a study are scored, from what is kept of the study itself."""
     n_splits = int(header["fingerprint"]["splits"]["folds"])
-    return Setup(n_splits, error_score_of(header), goals_of(header), return_train_score)
+    sizes = header.get("fold_sizes", ())
+    return Setup(n_splits, error_score_of(header), goals_of(header), return_train_score, sizes)
 
 
 def results_of(store: Store, kept: Sequence[Kept], space: AnySpace | None, setup: Setup) -> dict[str, Any]:
@@ -70,4 +73,5 @@ def leaderboard_of(store: Store) -> Leaderboard:
     if not kept:
         return Leaderboard.empty()
     setup = setup_of(store.header())
-    return Leaderboard(results_of(store, kept, None, setup), setup.metric(kept), texts_of(kept), setup.named(kept))
+    results = results_of(store, kept, None, setup)
+    return Leaderboard(results, setup.metric(kept), texts_of(kept), setup.named(kept), fold_sizes=setup.fold_sizes)

@@ -32,6 +32,7 @@ from optuna_search._fingerprint import data_digest, fingerprint, in_use, short_n
 from optuna_search._fork import Parent, check_whole, fork, forked, report_of
 from optuna_search._goals import objective_of
 from optuna_search._header import Header
+from optuna_search._honest import bias_in
 from optuna_search._kept import Kept, candidate_of
 from optuna_search._leaderboard import Leaderboard, pareto_rows
 from optuna_search._lease import renewed
@@ -54,6 +55,7 @@ from optuna_search._space import AnySpace
 from optuna_search._storage import open_storage, without_password
 from optuna_search._store import Store
 from optuna_search._tokens import token
+from optuna_search._uncertainty import fold_ratio
 from optuna_search._url import Protected
 from optuna_search._warned import tell
 from optuna_search._workers import open_workers
@@ -61,7 +63,7 @@ from optuna_search.callbacks import is_over
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 
 #: The attributes of a fitted search that are not for its users.
-_HIDDEN = ("_study", "_study_name", "_parent", "_metric", "_goals", "_texts")
+_HIDDEN = ("_study", "_study_name", "_parent", "_metric", "_goals", "_texts", "_fold_sizes")
 
 
 class OptunaSearchCV(BaseSearchCV):
@@ -184,7 +186,16 @@ class OptunaSearchCV(BaseSearchCV):
     best_estimator_ : estimator
         The best candidate, fitted on all data; only with `refit`.
     best_score_ : float
-        Its mean score over the folds; only if `refit` is not a function.
+        Its mean score over the folds; only if `refit` is not a function. As the best of many it is too good.
+    best_score_corrected_ : float
+        The same without what the winner owes to luck in these folds, estimated at no further fit: what data that no
+        search has seen would be expected to say [3]_. It allows for the number of candidates, for how alike they are,
+        and for those that were pruned, and is never more than ``best_score_``. Where there is nothing to find it takes
+        away three quarters of what is too much, or more; where candidates do differ it may be a little too low, the
+        more so the fewer folds there are. It is one number with an error of its own, about that of a mean over so
+        many folds, and what cross-validation itself has too low (fewer training samples, small test parts for R²)
+        stays (`docs/honest_scores.md` has the figures). NaN with one fold, where nothing tells luck from skill, and
+        where ``best_score_`` is no finite number; there wherever ``best_score_`` is.
     best_params_ : dict
         Its parameters; only with one metric or with `refit`.
     best_index_ : int
@@ -242,6 +253,10 @@ class OptunaSearchCV(BaseSearchCV):
        Advances in Neural Information Processing Systems 24 (2011).
     .. [2] Y. Ozaki, Y. Tanigaki, S. Watanabe, M. Nomura, M. Onishi, "Multiobjective Tree-Structured Parzen Estimator",
        Journal of Artificial Intelligence Research 73 (2022), 1209-1250.
+    .. [3] N. L. Oliveira, J. Lei, R. J. Tibshirani, "Unbiased Risk Estimation in the Normal Means Problem via Coupled
+       Bootstrap Techniques", arXiv:2111.09447 (2021), on the scores of the folds; compared with I. Tsamardinos,
+       E. Greasidou, G. Borboudakis, Machine Learning 107 (2018), 1895-1922, and R. J. Tibshirani, R. Tibshirani,
+       Annals of Applied Statistics 3 (2009), 822-829.
 
     Examples
     --------
@@ -526,7 +541,7 @@ class OptunaSearchCV(BaseSearchCV):
         if not kept:
             return
         records = [k.record for k in kept]
-        self._texts = texts_of(kept)
+        self._texts, self._fold_sizes = texts_of(kept), setup.fold_sizes
         self.multimetric_ = is_multimetric(records)
         self.cv_results_ = results = results_of(store, kept, space, setup)
         named = self.multimetric_ and isinstance(self.refit, str)
@@ -535,6 +550,8 @@ class OptunaSearchCV(BaseSearchCV):
             self.best_index_ = self._select_best_index(self.refit, self._metric, results)
             if not callable(self.refit):
                 self.best_score_ = results[f"mean_test_{self._metric}"][self.best_index_]
+                ratio = fold_ratio(setup.fold_sizes, setup.n_splits)
+                self.best_score_corrected_ = self.best_score_ - bias_in(results, self._metric, ratio)
             self.best_params_ = results["params"][self.best_index_]
             self.best_trial_ = kept[int(self.best_index_)].trial
 
@@ -584,7 +601,7 @@ class OptunaSearchCV(BaseSearchCV):
         """The leaderboard: the trials with a score, best first, as a sequence that shows itself as a table."""
         if "cv_results_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} object has no attribute 'top_n_': it is not fitted.")
-        return Leaderboard(self.cv_results_, self._metric, self._texts, self._goals)
+        return Leaderboard(self.cv_results_, self._metric, self._texts, self._goals, fold_sizes=self._fold_sizes)
 
     @property
     def pareto_front_(self) -> Leaderboard:
@@ -594,7 +611,7 @@ class OptunaSearchCV(BaseSearchCV):
         if len(self._goals) == 1:
             raise AttributeError(f"pareto_front_ is there with several objectives; see top_n_ for {self._metric!r}.")
         rows = pareto_rows(self.cv_results_, self._goals)
-        return Leaderboard(self.cv_results_, self._metric, self._texts, self._goals, rows)
+        return Leaderboard(self.cv_results_, self._metric, self._texts, self._goals, rows, self._fold_sizes)
 
     @property
     def study_(self) -> optuna.Study:

@@ -20,9 +20,10 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from test_storage import kept_in, search  # noqa: F401 - a fixture
 
 from optuna_search import OptunaSearchCV
-from optuna_search._compare import Comparison, compare, corrected_t_test
+from optuna_search._compare import Comparison, compare
 from optuna_search._record import RECORD
 from optuna_search._store import Store
+from optuna_search._uncertainty import corrected_t_test
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError, StudyMismatchError
 
 X = np.arange(24.0).reshape(12, 2)

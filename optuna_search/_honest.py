@@ -1,0 +1,162 @@
+"""How much too good the best of many is. Pure functions.
+
+The winner of a search owes its place in part to luck in these very folds, so its mean score is too good: the more so
+the more candidates there were, and the more their scores vary from fold to fold. What luck is worth can be estimated
+without a further fit by running the choice again on other luck.
+
+Each time normal noise z, with the variances and covariances that the fold scores say the candidates' means have, is
+added to the means, and z with the opposite sign to a second copy of them. The best of the first copy is chosen and
+scored on the second. With the right factors the two copies are independent, so the score is one of new data: the
+*coupled bootstrap* [1]_. It is the bootstrap over folds, with the winner of those that are drawn scored on the others
+(the fold form of [2]_), made smooth: it may set how much noise to choose on, and which variance the means have.
+
+- **How much noise.** More noise than there is makes the choice worse than it was, and the score too low where
+  candidates do differ; less noise makes the estimate vary. `NOISE` times the variance is added for the choice.
+- **Which variance.** With k independent folds that of a mean would be 1/k of that of the scores. But training parts
+  overlap, and the same samples make a candidate look good in several folds by chance. Nadeau and Bengio [3]_ put in
+  n_test/n_train for that. On data without signal nothing of it leaves up to a half of the bias, and all of it takes
+  away too much; `OVERLAP` of it is right for scikit-learn's models (`benchmarks/bench_honest.py`), also where a sampler
+  has learnt from the luck of the folds.
+
+Candidates that were pruned have lost by the folds that they have: without them, luck in these folds would pass for
+skill in the others. Whether a trial is pruned depends on scores that are known, so what is missing can be drawn from
+how the others went on, by a regression on the folds before: *multiple imputation* [4]_.
+
+References
+----------
+.. [1] N. L. Oliveira, J. Lei, R. J. Tibshirani, "Unbiased Risk Estimation in the Normal Means Problem via Coupled
+   Bootstrap Techniques", arXiv:2111.09447 (2021).
+.. [2] I. Tsamardinos, E. Greasidou, G. Borboudakis, "Bootstrapping the out-of-sample predictions for efficient and
+   accurate cross-validation", Machine Learning 107 (2018), 1895-1922.
+.. [3] C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003), 239-281.
+.. [4] D. B. Rubin, "Multiple Imputation for Nonresponse in Surveys", Wiley (1987).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from optuna_search._uncertainty import fold_scores
+
+#: How much noise is added for the choice, in variances of a mean.
+NOISE = 0.5
+#: The share of Nadeau and Bengio's term for overlapping training parts.
+OVERLAP = 0.4
+#: How many candidates must have a fold for others to be drawn from them.
+MIN_PEERS = 3
+#: Scores that vary so many times more than those of the best quarter say nothing of luck: a model has failed somewhere.
+MAX_SPREAD = 5
+#: How often missing folds are drawn, and how often noise for each of these; each comes with both signs.
+N_FILLED, N_DRAWS = 20, 50
+
+
+def bias_in(results: Mapping[str, Any], metric: str, ratio: float) -> float:
+    """Return how much too high the best mean score of a search is expected to be.
+
+    Parameters
+    ----------
+    results : dict
+        ``cv_results_``.
+    metric : str
+        What the winner is the best by.
+    ratio : float
+        Samples in the test part of a fold for each in its training part.
+    """
+    may_win = results["trial_state"] != "FAIL"
+    if "n_resources" in results:  # with a part of the resource it is another model that was scored
+        may_win &= results["n_resources"] == results["n_resources"].max()
+    return selection_bias(fold_scores(results, f"test_{metric}")[may_win], ratio)
+
+
+def selection_bias(scores: np.ndarray, ratio: float) -> float:
+    """Return how much too high the mean of the best candidate is expected to be.
+
+    Parameters
+    ----------
+    scores : array of shape (n_candidates, n_folds)
+        NaN where a candidate was pruned before.
+    ratio : float
+        Samples in the test part of a fold for each in its training part.
+
+    Returns
+    -------
+    bias : float
+        From 0; NaN with one fold, or without any candidate that has a score in each.
+
+    Examples
+    --------
+    >>> selection_bias(np.array([[0.9, 0.7, 0.8], [0.9, 0.7, 0.8]]), ratio=0.5)
+    0.0
+    >>> luck = np.random.default_rng(0).normal(size=(50, 5))
+    >>> bool(0 < selection_bias(luck, ratio=0.25) < luck.mean(axis=1).max() * 1.5)
+    True
+    """
+    scores = _in_order(scores[~np.isinf(scores).any(axis=1)])
+    if scores.shape[1] < 2 or not (~np.isnan(scores)).all(axis=1).any():
+        return math.nan
+    rng = np.random.default_rng(0)
+    return float(np.mean([_bias_of(_filled(scores, rng), ratio, rng) for _ in range(N_FILLED)]))
+
+
+def _in_order(scores: np.ndarray) -> np.ndarray:
+    """Return scores with the folds that most candidates have first, and all in an order of their own.
+
+    Noise is drawn from one seed: the same scores are to have the same bias in whatever order they come.
+    """
+    scores = scores[:, np.lexsort((*np.sort(scores, axis=0)[::-1], np.isnan(scores).sum(axis=0)))]
+    ordered: np.ndarray = scores[np.lexsort(scores.T[::-1])]
+    return ordered
+
+
+def _bias_of(scores: np.ndarray, ratio: float, rng: np.random.Generator) -> float:
+    """Return the bias where every candidate has a score in every fold."""
+    means = scores.mean(axis=1)
+    draws = rng.normal(size=(scores.shape[1], N_DRAWS))
+    noise = _noise(scores, means, ratio) @ np.hstack([draws, -draws])
+    noise -= noise[means == means.max()].mean(axis=0)  # what the best one has in common with all is no bias
+    chosen = np.argmax(means[:, None] + math.sqrt(NOISE) * noise, axis=0)
+    second = means[chosen] - np.take_along_axis(noise, chosen[None], axis=0)[0] / math.sqrt(NOISE)
+    return float(np.mean(means.max() - second))
+
+
+def _noise(scores: np.ndarray, means: np.ndarray, ratio: float) -> np.ndarray:
+    """Return what standard normal numbers, one for each fold, are multiplied by to be noise of the means."""
+    n_candidates, n_folds = scores.shape
+    rest = scores - means[:, None]
+    spread = rest.std(axis=1)
+    leading = np.argsort(-means, kind="stable")[: max(MIN_PEERS, n_candidates // 4)]
+    limit = MAX_SPREAD * np.median(spread[leading])
+    rest[spread > limit] *= (limit / spread[spread > limit])[:, None]
+    noise: np.ndarray = rest * math.sqrt(min(1.0, 1 / n_folds + OVERLAP * ratio) / (n_folds - 1))
+    return noise
+
+
+# --- candidates that were pruned --------------------------------------------------------------------------------------
+
+
+def _filled(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return scores in which those that are missing are drawn; without the candidates for which that cannot be done."""
+    filled = scores[~np.isnan(scores[:, 0])]
+    for fold in range(1, scores.shape[1]):
+        missing = np.isnan(filled[:, fold])
+        if missing.any():
+            before = filled[:, :fold].mean(axis=1)
+            filled[missing, fold] = _drawn(before[~missing], filled[~missing, fold], before[missing], rng)
+    return filled[~np.isnan(filled).any(axis=1)]
+
+
+def _drawn(before: np.ndarray, then: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw the scores of others in a fold from the line through the means of the folds before and the scores there."""
+    n_peers = len(then)
+    if n_peers < MIN_PEERS:
+        return np.full(len(others), math.nan)
+    spread = before.var()
+    slope = np.mean((before - before.mean()) * then) / spread if spread > 0 else 0.0
+    rest = then - then.mean() - slope * (before - before.mean())
+    luck = rng.choice(rest, len(others)) * math.sqrt(n_peers / (n_peers - 2))
+    drawn: np.ndarray = then.mean() + slope * (others - before.mean()) + luck
+    return drawn
