@@ -1,8 +1,10 @@
 """What every test stands on: the storages, and a guard over the global settings of Optuna and scikit-learn."""
 
+import contextlib
 import gc
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -12,7 +14,9 @@ import optuna
 import pytest
 import sklearn
 import sqlalchemy
+from joblib.externals.loky import get_reusable_executor
 from optuna.storages._rdb.storage import _VersionManager
+from warm import LOKYS_OWN, Warm, workers_begin
 
 import optuna_search
 
@@ -51,6 +55,25 @@ def _databases_are_opened_quickly() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_VersionManager, "get_head_version", read_once)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _workers_begin_at_once() -> Iterator[None]:
+    """Workers of joblib's are forked from an interpreter that has imported scikit-learn, where the system is Linux."""
+    if sys.platform != "linux":
+        yield
+        return
+    with contextlib.closing(Warm()) as warm, workers_begin(warm):
+        yield
+
+
+@pytest.fixture
+def workers_of_loky() -> Iterator[None]:
+    """Workers of joblib's that are started as in a user's program: each imports everything itself."""
+    with workers_begin(LOKYS_OWN):
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        yield
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 @pytest.fixture(autouse=True)

@@ -824,6 +824,7 @@ class TestWorkers:
         search(storage=storage, sampler=sampler, callbacks=[callback], n_jobs=2, n_trials=4).fit(X, Y)
         assert sorted(numbers) == [(n, os.getpid(), True) for n in range(4)]
 
+    @pytest.mark.usefixtures("workers_of_loky")  # a library asks for its threads when it is loaded
     def test_inner_threads_share_the_cores(self, tmp_path):
         if joblib.cpu_count() < 2:
             pytest.skip("needs two cores")

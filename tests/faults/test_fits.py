@@ -38,6 +38,7 @@ from optuna.trial import TrialState
 from processes import Process, wait_until
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils.fixes import parse_version
+from warm import is_worker
 
 from optuna_search import OptunaSearchCV
 from optuna_search.exceptions import InvalidRequestError, NoResultError, WorkerError
@@ -235,7 +236,7 @@ def _kill_who_writes(path):
 
 def _kill_the_idle_workers():
     """Kill joblib's workers, which wait for the next search, and wait until they are gone."""
-    workers = [one for one in psutil.Process().children() if any("popen_loky" in part for part in one.cmdline())]
+    workers = [one for one in psutil.Process().children() if is_worker(one)]
     for worker in workers:
         worker.kill()
     time.sleep(0.5)
@@ -260,12 +261,13 @@ def _kill_the_next_helpers(n):
     while len(killed) < n:
         for child in mine.children():
             with contextlib.suppress(psutil.NoSuchProcess):
-                if child.pid not in known | killed and any("popen_loky" in part for part in child.cmdline()):
+                if child.pid not in known | killed and is_worker(child):
                     child.kill()
                     killed.add(child.pid)
 
 
 @slow
+@pytest.mark.usefixtures("workers_of_loky")  # which begin for a second
 @pytest.mark.parametrize("n_killed", [2, 3])
 def test_a_helper_that_is_killed_while_it_begins_is_started_again_a_few_times(n_killed):
     killer = threading.Thread(target=_kill_the_next_helpers, args=(n_killed,), daemon=True)
@@ -488,8 +490,7 @@ def _lives(pid):
 
 def _children():
     """Return the processes of joblib that are there, but for the one that keeps its accounts."""
-    children = {child.pid: child.cmdline() for child in psutil.Process().children() if _lives(child.pid)}
-    return {pid for pid, line in children.items() if any("popen_loky" in part for part in line)}
+    return {child.pid for child in psutil.Process().children() if _lives(child.pid) and is_worker(child)}
 
 
 @slow

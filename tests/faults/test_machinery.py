@@ -2,20 +2,24 @@
 
 import contextlib
 import math
+import os
 import pickle
 import signal
 import socket
 import socketserver
+import sys
 import threading
 import time
 
 import misbehaving
 import numpy as np
 import optuna
+import psutil
 import pytest
 import sqlalchemy
 from estimators import KnownScore, Sleeps
 from faulty import READS, WRITES, Fault, FaultyStorage, connection_lost, locked
+from joblib.externals import loky
 from killing import Acknowledge, Acknowledged, AtRandomMoments, AtWrites, Killing, complaints
 from optuna.distributions import FloatDistribution
 from optuna.exceptions import StorageInternalError
@@ -28,6 +32,7 @@ from proxy import CuttingProxy, free_port
 from servers import missing
 from simulating import Killed, World
 from sklearn.base import clone
+from warm import is_worker
 
 from optuna_search import OptunaSearchCV, _lease, studies
 from optuna_search._compat import relational
@@ -476,6 +481,30 @@ def finished(number, x=0.0, state=TrialState.COMPLETE, record=True):
     trial = create_trial(state=state, value=value, params={"x": x}, distributions=SPACE, user_attrs=attrs)
     trial.number = number
     return trial
+
+
+# --- workers that begin at once ---------------------------------------------------------------------------------------
+
+ABOUT_ITSELF = """[__import__("os").getppid(), __import__("os").getcwd(), __import__("os").environ.get("GIVEN"),
+__import__("os").environ.get("SET"), "optuna" in __import__("sys").modules, __import__("numpy").random.random()]"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are started as usual")
+def test_a_warm_worker_is_a_child_that_has_what_loky_gives_it_and_nothing_of_another_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SET", "by us")
+    drawn = set()
+    for code in (3, 0):
+        with loky.ProcessPoolExecutor(1, env={"GIVEN": f"to {code}"}) as executor:
+            *told, number = executor.submit(eval, ABOUT_ITSELF).result()
+            drawn.add(number)
+            assert told == [os.getpid(), str(tmp_path), f"to {code}", "by us", False]
+            (worker,) = executor._processes.values()
+            assert is_worker(psutil.Process(worker.pid))
+            with pytest.raises(loky.process_executor.TerminatedWorkerError):
+                executor.submit(os._exit, code).result()
+            assert worker.exitcode == code
+    assert len(drawn) == 2
 
 
 # --- estimators that misbehave ----------------------------------------------------------------------------------------
