@@ -12,10 +12,10 @@ from pathlib import Path
 
 import optuna
 import pytest
+import read_once  # noqa: F401
 import sklearn
 import sqlalchemy
 from joblib.externals.loky import get_reusable_executor
-from optuna.storages._rdb.storage import _VersionManager
 from warm import LOKYS_OWN, Warm, workers_begin
 
 import optuna_search
@@ -40,21 +40,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "postgres_url" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.server)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _databases_are_opened_quickly() -> Iterator[None]:
-    """The version of Optuna's tables is read once: Optuna reads it whenever it opens a database, for a long time."""
-    read, known = _VersionManager.get_head_version, []
-
-    def read_once(manager: _VersionManager) -> str:
-        if not known:
-            known.append(read(manager))
-        return known[0]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_VersionManager, "get_head_version", read_once)
-        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

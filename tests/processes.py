@@ -28,7 +28,7 @@ TESTS = Path(__file__).parent
 #: What an interpreter needs to find this package and its tests.
 PLACES = os.pathsep.join(map(str, [Path(optuna_search.__file__).parents[1], TESTS, TESTS / "faults"]))
 #: What is imported only once; drivers of databases come with the first connection otherwise.
-IMPORTED = ["test_fork", "test_studies", "test_together", "optuna.storages._rdb.storage", "psycopg"]
+IMPORTED = ["test_fork", "test_studies", "test_together", "read_once", "psycopg"]
 
 
 def wait_until(happened, what):
