@@ -194,6 +194,13 @@ def cluster_like(empty_cluster: tuple[Path, Path, str]) -> Iterator[Cluster]:
         shutil.rmtree(copy)
 
 
+@pytest.fixture(scope="session")
+def quiet_postgres(empty_cluster: tuple[Path, Path, str]) -> Iterator[Cluster]:
+    """A PostgreSQL server that nothing happens to, for tests of what happens before it."""
+    with cluster_like(empty_cluster) as cluster:
+        yield cluster
+
+
 @pytest.fixture
 def own_postgres(empty_cluster: tuple[Path, Path, str]) -> Iterator[Cluster]:
     """A PostgreSQL server that no other test uses; skips where PostgreSQL is not installed, fails in CI."""

@@ -381,9 +381,9 @@ class TestPostgreSQL:
         assert [x for x, _ in results_of(fitted)] == undisturbed_scores()
         assert states(own_postgres.url) == ["COMPLETE"] * 6
 
-    def test_that_is_gone_without_a_word_is_noticed_by_the_connection(self, own_postgres):
+    def test_that_is_gone_without_a_word_is_noticed_by_the_connection(self, quiet_postgres):
         """A network that is cut says nothing; only what its two ends ask each other tells."""
-        url = f"{own_postgres.url}?keepalives_count=7"
+        url = f"{quiet_postgres.url}?keepalives_count=7"
         with search(url).fit(X, Y).study_._storage._backend.engine.connect() as connection:
             asked = connection.connection.dbapi_connection.info.get_parameters()
         assert asked.items() >= {"tcp_user_timeout": "30000", "keepalives_idle": "15", "keepalives_count": "7"}.items()
@@ -400,12 +400,12 @@ class TestPostgreSQL:
         assert states(own_postgres.url) == ["COMPLETE"] * 6
 
     @pytest.mark.parametrize("n", range(1, 23))
-    def test_a_commit_whose_reply_is_lost_counts_once(self, own_postgres, n):
-        with CuttingProxy.before(own_postgres.url) as proxy:
-            url = proxy.url(own_postgres.url)
+    def test_a_commit_whose_reply_is_lost_counts_once(self, quiet_postgres, n):
+        with CuttingProxy.before(quiet_postgres.url) as proxy:
+            url = proxy.url(quiet_postgres.url)
             search(url, study_name="other").fit(X, Y)  # the tables are there
             proxy.drop_replies_after_commit(n)
-            fitted = search(url).fit(X, Y)
+            fitted = search(url, study_name=f"reply {n}").fit(X, Y)
             assert proxy.dropped == 1 or n > 20
             trials = fitted.study_.trials
         assert results_of(fitted) == undisturbed()
