@@ -44,8 +44,9 @@ def fold_scores(results: Mapping[str, Any], column: str) -> np.ndarray:
     -------
     scores : array of shape (n_rows, n_folds)
     """
-    columns = [results[f"split{i}_{column}"] for i in range(n_folds_of(results))]
-    return np.array(columns, dtype=float).T.reshape(-1, len(columns))
+    n_folds, n_rows = n_folds_of(results), len(results[f"mean_{column}"])
+    scores = np.array([results[f"split{i}_{column}"] for i in range(n_folds)], dtype=float)
+    return scores.reshape(n_folds, n_rows).T
 
 
 def standard_error(stds: Any, n_folds: int) -> Any:
