@@ -20,7 +20,7 @@ from optuna_search._trouble import persistently
 from optuna_search._verdict import Verdict
 
 #: The name before a bar gets no longer than this: the time left is to be seen in a window of 80 columns.
-MAX_NAME = 16
+MAX_NAME = 18
 #: What there is of a bar where its end is known, and where it is not.
 BAR, COUNT = "{desc} |{bar}| {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}]", "{desc}: {n_fmt} {unit} [{elapsed}%s]"
 

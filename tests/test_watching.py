@@ -262,7 +262,7 @@ def test_the_bar_leaves_room_for_the_time_that_is_left(capfd, monkeypatch):
     long = type("AModelWithAVeryLongName", (KnownScore,), {"__module__": __name__})
     search(estimator=long(), n_trials=None, n_fits=12, verbose=1)
     for state in shown(capfd):
-        assert state.startswith("AModelWithAVery…") and re.search(r"/12 fits \[\d\d:\d\d<.*\]$", state)
+        assert state.startswith("AModelWithAVeryLo…") and re.search(r"/12 fits \[\d\d:\d\d<.*\]$", state)
 
 
 def test_the_bar_knows_the_size_of_a_grid_and_counts_duplicates(capfd):
