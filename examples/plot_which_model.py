@@ -62,7 +62,7 @@ def space(trial):
 # ----------
 # ``pruner="racing"`` ends a trial after a fold or two, if it is unlikely to come out best. Callbacks are Optuna's:
 # functions of the study and the trial that has just ended. The first one writes a line for each new best; the other one
-# ends the search when 150 trials in a row were no better.
+# ends the search when 200 trials in a row were no better.
 
 
 class Milestones:
@@ -80,7 +80,7 @@ storage = Path(folder.name) / "digits.db"
 pipe = Pipeline([("scale", MinMaxScaler()), ("model", SVC())])
 search = OptunaSearchCV(
     pipe, space, n_trials=300, pruner="racing", storage=storage, study_name="which model", random_state=0,
-    callbacks=[Milestones(), callbacks.NoImprovement(150)],
+    callbacks=[Milestones(), callbacks.NoImprovement(200)],
 )  # fmt: skip
 search.fit(X, y)
 accuracy = search.score(X_test, y_test)
