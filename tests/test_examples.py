@@ -82,9 +82,11 @@ def trials_in(output: Path) -> list[int]:
     return [int(number) for number in re.findall(r"trial (\d+): accuracy [01]\.\d{4}$", output.read_text(), re.M)]
 
 
-def test_one_script_in_two_terminals_survives_that_one_is_killed(tmp_path: Path) -> None:
+def test_one_script_in_two_terminals_survives_that_one_is_killed_and_is_continued_by_two_workers_from_one(
+    tmp_path: Path,
+) -> None:
     deadline = time.monotonic() + PATIENCE
-    with terminal(tmp_path, 40, "victim") as (victim, its), terminal(tmp_path, 40, "survivor") as (survivor, other):
+    with terminal(tmp_path, 30, "victim") as (victim, its), terminal(tmp_path, 30, "survivor") as (survivor, other):
         while min(len(trials_in(its)), len(trials_in(other))) < 3:
             assert time.monotonic() < deadline, "both should be at work"
             assert victim.poll() is survivor.poll() is None, its.read_text() + other.read_text()
@@ -92,20 +94,18 @@ def test_one_script_in_two_terminals_survives_that_one_is_killed(tmp_path: Path)
         victim.kill()
         assert victim.wait(PATIENCE) == -9, "it was killed before it was done"
         assert survivor.wait(PATIENCE) == 0, other.read_text()
-    assert "the study has its 40 trials" in other.read_text()
+    assert "the study has its 30 trials" in other.read_text()
     by_both = trials_in(its) + trials_in(other)
     assert len(set(by_both)) == len(by_both), "no trial was run twice"
 
-    again = run(["-W", "error", TWO_TERMINALS, "40"], tmp_path)
+    again = run(["-W", "error", TWO_TERMINALS, "30"], tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "the study has its 40 trials; 0 of them were run here, just now" in again.stdout
+    assert "the study has its 30 trials; 0 of them were run here, just now" in again.stdout
     (study,) = studies.list_studies(tmp_path / "two_terminals.db")
     assert study.state == "idle"
-    assert study.n_trials == study.trials["COMPLETE"] == 40
+    assert study.n_trials == study.trials["COMPLETE"] == 30
     assert study.trials["RUNNING"] == 0
 
-
-def test_the_script_of_two_terminals_is_run_by_two_workers_from_one(tmp_path: Path) -> None:
     done = run(["-m", "optuna_search", "run", f"{TWO_TERMINALS}:make", "--workers", "2"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("digits: 60 trials\nrank ")
