@@ -211,7 +211,6 @@ def data_of(scenario: Scenario, rng: np.random.Generator) -> Data:
     X = rng.normal(size=(n + N_FRESH, N_FEATURES))
     if scenario.is_regression:
         y = rng.normal(size=len(X))
-        y[:n] = (y[:n] - y[:n].mean()) / y[:n].std()  # as many of each class, so to say
         return Data(X[:n], y[:n], X[n:], y[n:])
     weights = rng.normal(size=N_FEATURES) * (np.arange(N_FEATURES) < 4) * scenario.signal
     y = X @ weights + scenario.signal * X[:, 0] * X[:, 1] + rng.logistic(size=len(X)) > 0
@@ -224,14 +223,24 @@ def data_of(scenario: Scenario, rng: np.random.Generator) -> Data:
     return Data(X[sample], y[sample].astype(int), X[fresh], y[fresh].astype(int))
 
 
-def worth_of(scenario: Scenario, model: Any, data: Data) -> float:
+def worth_of(scenario: Scenario, model: Any, data: Data, seed: int) -> float:
     """Return what a candidate is worth, fitted on all the data."""
     if not scenario.signal and not scenario.is_regression:
         return 0.5
     fitted = model.fit(data.X, data.y)
     if not scenario.signal:  # the target is noise of mean 0 and variance 1, whatever is predicted
-        return float(-1 - np.mean(fitted.predict(data.X_fresh) ** 2))
+        return float(-1 - np.mean(fitted.predict(data.X_fresh) ** 2)) + spread_of(scenario, data, seed)
     return float(fitted.score(data.X_fresh, data.y_fresh))
+
+
+def spread_of(scenario: Scenario, data: Data, seed: int) -> float:
+    """Return how much better the mean of the target predicts in these folds than it would be expected to.
+
+    Errors are taken from there: how much the target of so few samples happens to vary is no error of an estimate.
+    """
+    parts = list(scenario.folds(seed).split(data.X, data.y))
+    squares = [np.mean((data.y[test] - data.y[train].mean()) ** 2) for train, test in parts]
+    return float(np.mean([1 + 1 / len(train) for train, _ in parts]) - np.mean(squares))
 
 
 def searched(scenario: Scenario, name: str, seed: int) -> dict[int, list[float]]:
@@ -251,7 +260,7 @@ def searched(scenario: Scenario, name: str, seed: int) -> dict[int, list[float]]
         scores = all_scores[:n_trials]
         best = int(np.nanargmax(np.where(np.isnan(scores).any(axis=1), np.nan, scores.mean(axis=1))))
         model = clone(estimator).set_params(**results["params"][best])
-        errors[n_trials] = errors_of(scores, ratio, worth_of(scenario, model, data))
+        errors[n_trials] = errors_of(scores, ratio, worth_of(scenario, model, data, seed))
     return errors
 
 

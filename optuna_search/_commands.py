@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from argparse import Namespace
@@ -150,7 +151,8 @@ def _best(board: Leaderboard) -> str:
     best = board[0]
     texts = {name: shortened(str(best.texts.get(name, value)), MAX_TOKEN) for name, value in best.params.items()}
     with_params = ", ".join(f"{name}={text}" for name, text in texts.items())
-    return f"{board.metric} {best.score:.4f} ± {best.std:.4f} in trial {best.trial_number} with {with_params}"
+    error = "" if math.isnan(best.standard_error) else f" ± {best.standard_error:.4f} (standard error)"
+    return f"{board.metric} {best.score:.4f}{error} in trial {best.trial_number} with {with_params}"
 
 
 def _facts(facts: Mapping[str, str]) -> str:

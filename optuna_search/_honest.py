@@ -13,10 +13,12 @@ scored on the second. With the right factors the two copies are independent, so 
 - **How much noise.** More noise than there is makes the choice worse than it was, and the score too low where
   candidates do differ; less noise makes the estimate vary. `NOISE` times the variance is added for the choice.
 - **Which variance.** With k independent folds that of a mean would be 1/k of that of the scores. But training parts
-  overlap, and the same samples make a candidate look good in several folds by chance. Nadeau and Bengio [3]_ put in
-  n_test/n_train for that. On data without signal nothing of it leaves up to a half of the bias, and all of it takes
-  away too much; `OVERLAP` of it is right for scikit-learn's models (`benchmarks/bench_honest.py`), also where a sampler
-  has learnt from the luck of the folds.
+  overlap, and the same samples make a candidate look good in several folds by chance. Nadeau and Bengio [3]_ allow
+  n_test/n_train for that. By how much candidates differ beyond what folds explain, luck of that kind and skill together,
+  an analysis of variance tells. Up to n_test/n_train it may all be luck, and is taken for luck; where it is more,
+  candidates do differ, and the more they do the less is taken for luck, down to nothing at three times as much. Of several rules that
+  were tried on scikit-learn's models (`benchmarks/bench_honest.py` has the figures of this one), it left least where
+  there was nothing to find, also where the sampler had learnt from the luck of the folds, and was right where there was.
 
 Candidates that were pruned have lost by the folds that they have: without them, luck in these folds would pass for
 skill in the others. Whether a trial is pruned depends on scores that are known, so what is missing can be drawn from
@@ -44,12 +46,10 @@ from optuna_search._uncertainty import fold_scores
 
 #: How much noise is added for the choice, in variances of a mean.
 NOISE = 0.5
-#: The share of Nadeau and Bengio's term for overlapping training parts.
-OVERLAP = 0.4
 #: How many candidates must have a fold for others to be drawn from them.
 MIN_PEERS = 3
-#: Scores that vary so many times more than those of the best quarter say nothing of luck: a model has failed somewhere.
-MAX_SPREAD = 5
+#: How much the scores of one that may win vary at most, and how far it is below the best, in spreads of the best quarter.
+MAX_SPREAD, MAX_DISTANCE = 5, 25
 #: How often missing folds are drawn, and how often noise for each of these; each comes with both signs.
 N_FILLED, N_DRAWS = 20, 50
 
@@ -96,10 +96,12 @@ def selection_bias(scores: np.ndarray, ratio: float) -> float:
     True
     """
     scores = _in_order(scores[~np.isinf(scores).any(axis=1)])
-    if scores.shape[1] < 2 or not (~np.isnan(scores)).all(axis=1).any():
+    complete = scores[~np.isnan(scores).any(axis=1)]
+    if scores.shape[1] < 2 or not len(complete):
         return math.nan
-    rng = np.random.default_rng(0)
-    return float(np.mean([_bias_of(_filled(scores, rng), ratio, rng) for _ in range(N_FILLED)]))
+    best, rng = complete.mean(axis=1).max(), np.random.default_rng(0)
+    differences = [best - _of_chosen(_filled(scores, rng), ratio, rng) for _ in range(N_FILLED)]
+    return max(0.0, float(np.mean(differences)))
 
 
 def _in_order(scores: np.ndarray) -> np.ndarray:
@@ -112,27 +114,47 @@ def _in_order(scores: np.ndarray) -> np.ndarray:
     return ordered
 
 
-def _bias_of(scores: np.ndarray, ratio: float, rng: np.random.Generator) -> float:
-    """Return the bias where every candidate has a score in every fold."""
-    means = scores.mean(axis=1)
+def _of_chosen(scores: np.ndarray, ratio: float, rng: np.random.Generator) -> np.ndarray:
+    """Return what those that are chosen on one copy of the means have on the other, draw by draw.
+
+    Parameters
+    ----------
+    scores : array of shape (n_candidates, n_folds)
+        Without any that are missing.
+    """
+    means, rest = _contenders(scores)
     draws = rng.normal(size=(scores.shape[1], N_DRAWS))
-    noise = _noise(scores, means, ratio) @ np.hstack([draws, -draws])
-    noise -= noise[means == means.max()].mean(axis=0)  # what the best one has in common with all is no bias
+    noise = rest * math.sqrt(_variance(means, rest, ratio) / (scores.shape[1] - 1)) @ np.hstack([draws, -draws])
+    noise -= noise[means == means.max()].mean(axis=0)  # what is the same for all decides nothing
     chosen = np.argmax(means[:, None] + math.sqrt(NOISE) * noise, axis=0)
-    second = means[chosen] - np.take_along_axis(noise, chosen[None], axis=0)[0] / math.sqrt(NOISE)
-    return float(np.mean(means.max() - second))
+    luck: np.ndarray = np.take_along_axis(noise, chosen[None], axis=0)[0]
+    return means[chosen] - luck / math.sqrt(NOISE)
 
 
-def _noise(scores: np.ndarray, means: np.ndarray, ratio: float) -> np.ndarray:
-    """Return what standard normal numbers, one for each fold, are multiplied by to be noise of the means."""
-    n_candidates, n_folds = scores.shape
+def _contenders(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means of the candidates that may win, and what is left of their scores without these.
+
+    Noise is normal, and models that fail in some fold are not: far below the best, with scores that vary without
+    measure, they would win now and then.
+    """
+    means = scores.mean(axis=1)
     rest = scores - means[:, None]
     spread = rest.std(axis=1)
-    leading = np.argsort(-means, kind="stable")[: max(MIN_PEERS, n_candidates // 4)]
-    limit = MAX_SPREAD * np.median(spread[leading])
-    rest[spread > limit] *= (limit / spread[spread > limit])[:, None]
-    noise: np.ndarray = rest * math.sqrt(min(1.0, 1 / n_folds + OVERLAP * ratio) / (n_folds - 1))
-    return noise
+    leading = np.argsort(-means, kind="stable")[: max(MIN_PEERS, len(means) // 4)]
+    typical = np.median(spread[leading])
+    rest *= np.minimum(1, MAX_SPREAD * typical / np.maximum(spread, np.finfo(float).tiny))[:, None]
+    near = means >= means.max() - MAX_DISTANCE * typical
+    return means[near], rest[near]
+
+
+def _variance(means: np.ndarray, rest: np.ndarray, ratio: float) -> float:
+    """Return the variance of a mean in variances of a score: what folds show, and luck that they may share."""
+    n_candidates, n_folds = rest.shape
+    of_scores = ((rest - rest.mean(axis=0)) ** 2).sum() / max((n_candidates - 1) * (n_folds - 1), 1)
+    if not of_scores:
+        return 1 / n_folds
+    excess = max(0.0, means.var() * n_candidates / max(n_candidates - 1, 1) / of_scores - 1 / n_folds)
+    return 1 / n_folds + max(0.0, min(excess, ratio, (3 * ratio - excess) / 2))
 
 
 # --- candidates that were pruned --------------------------------------------------------------------------------------
