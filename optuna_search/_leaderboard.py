@@ -208,7 +208,7 @@ class Leaderboard(Sequence[Leader]):
         header += [*metrics, *(["from"] if forked else []), *params]
         rows = [
             [str(e.rank), str(e.trial_number), f"{e.score:.4f}", _known(e.standard_error)]
-            + [" to ".join(filter(None, map(_known, e.confidence_interval))), *marks[place : place + 1]]
+            + [_plus_minus(e.confidence_interval), *marks[place : place + 1]]
             + [f"{e.metrics[name]:.4f}" for name in metrics]
             + ([shortened(e.origin or "", max(width, NAME_WIDTH))] if forked else [])
             + [_short(e.params[name], e.texts.get(name), width) if name in e.params else "" for name in params]
@@ -291,6 +291,11 @@ def _tied(results: Mapping[str, Any], column: str, order: Sequence[int], ratio: 
 
 def _known(number: float) -> str:
     return "" if np.isnan(number) else f"{number:.4f}"
+
+
+def _plus_minus(interval: tuple[float, float]) -> str:
+    low, high = interval
+    return "" if np.isnan(high) else f"±{(high - low) / 2:.4f}"
 
 
 def _short(value: Any, text: str | None, width: int) -> str:
