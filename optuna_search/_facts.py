@@ -34,6 +34,7 @@ from optuna_search._results import is_multimetric, metrics_of
 from optuna_search._space import BRANCH
 from optuna_search._store import Store
 from optuna_search._tokens import plain
+from optuna_search._uncertainty import standard_error
 from optuna_search.exceptions import InvalidRequestError
 
 #: The state of a trial that did not come to its end, and so says nothing of the estimator.
@@ -287,7 +288,7 @@ def _scores(
             so_far = np.divide(np.where(run, folds, 0.0).sum(axis=1), run.sum(axis=1), where=run.any(axis=1),
                                out=np.full(len(there), math.nan))  # fmt: skip
             means = np.where(complete, folds.mean(axis=1), math.nan)
-            errors = folds.std(axis=1, ddof=1) / math.sqrt(folds.shape[1]) if folds.shape[1] > 1 else means * math.nan
+            errors = standard_error(folds.std(axis=1), folds.shape[1])
         rows = zip(folds.tolist(), means.tolist(), np.where(complete, errors, math.nan).tolist(), so_far.tolist(),
                    strict=True)  # fmt: skip
         for trial, (by_fold, *numbers) in zip(there, rows, strict=True):

@@ -2,27 +2,27 @@
 
 The winner of a search owes its place in part to luck in these very folds, so its mean score is too good: the more so
 the more candidates there were, and the more their scores vary from fold to fold. What luck is worth can be estimated
-without a further fit by running the choice again on other luck.
+without a further fit, by choosing again and again with other luck.
 
-Each time normal noise z, with the variances and covariances that the fold scores say the candidates' means have, is
-added to the means, and z with the opposite sign to a second copy of them. The best of the first copy is chosen and
-scored on the second. With the right factors the two copies are independent, so the score is one of new data: the
-*coupled bootstrap* [1]_. It is the bootstrap over folds, with the winner of those that are drawn scored on the others
-(the fold form of [2]_), made smooth: it may set how much noise to choose on, and which variance the means have.
+Each time normal noise is added to the means, with the variances and covariances that they have as far as the scores of
+the folds tell, and the same noise with the opposite sign to a second copy of the means. The best of the first copy is
+chosen, and what it has in the second one counts. With the right factors the two copies are independent, as scores and
+those of new data are: this is the *coupled bootstrap* [1]_. Where folds are drawn with replacement, and the best of
+those is scored on the others (the fold form of [2]_), the two copies are nearly these, but for two things that can be
+set here: how much noise it is, and what variance the means have.
 
-- **How much noise.** More noise than there is makes the choice worse than it was, and the score too low where
-  candidates do differ; less noise makes the estimate vary. `NOISE` times the variance is added for the choice.
-- **Which variance.** With k independent folds that of a mean would be 1/k of that of the scores. But training parts
+- **How much noise.** With more noise the choice is worse than it was, and the score too low where candidates do differ;
+  with less the estimate varies more. `NOISE` times the variance is added for the choice.
+- **What variance.** With k independent folds that of a mean would be 1/k of that of the scores. But training parts
   overlap, and the same samples make a candidate look good in several folds by chance. Nadeau and Bengio [3]_ allow
-  n_test/n_train for that. By how much candidates differ beyond what folds explain, luck of that kind and skill together,
-  an analysis of variance tells. Up to n_test/n_train it may all be luck, and is taken for luck; where it is more,
-  candidates do differ, and the more they do the less is taken for luck, down to nothing at three times as much. Of several rules that
-  were tried on scikit-learn's models (`benchmarks/bench_honest.py` has the figures of this one), it left least where
-  there was nothing to find, also where the sampler had learnt from the luck of the folds, and was right where there was.
+  n_test/n_train for that. How much candidates differ beyond what folds explain, by such luck and by skill together, an
+  analysis of variance tells. Up to n_test/n_train it may all be luck and is taken for luck. Beyond that candidates do
+  differ: the more they do the less is taken for luck, and at three times as much nothing is. `NOISE` and this rule were
+  chosen by simulation; `benchmarks/bench_honest.py` measures what they come to on other data.
 
 Candidates that were pruned have lost by the folds that they have: without them, luck in these folds would pass for
-skill in the others. Whether a trial is pruned depends on scores that are known, so what is missing can be drawn from
-how the others went on, by a regression on the folds before: *multiple imputation* [4]_.
+skill in the others. Whether a trial is pruned depends on scores that are known, so those that are missing can be drawn
+from how other trials went on, by a regression on the folds before: *multiple imputation* [4]_.
 
 References
 ----------
@@ -48,7 +48,7 @@ from optuna_search._uncertainty import fold_scores
 NOISE = 0.5
 #: How many candidates must have a fold for others to be drawn from them.
 MIN_PEERS = 3
-#: How much the scores of one that may win vary at most, and how far it is below the best, in spreads of the best quarter.
+#: How much scores of one that may win can vary, and how far it can be from the best: in spreads of the best quarter.
 MAX_SPREAD, MAX_DISTANCE = 5, 25
 #: How often missing folds are drawn, and how often noise for each of these; each comes with both signs.
 N_FILLED, N_DRAWS = 20, 50
