@@ -47,6 +47,8 @@ X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
 #: The values of x; 2 is the bad one.
 VALUES = [0, 1, 2, 3, 4]
+#: Where one fold shows it: whatever ends or hangs does so in each.
+ONE_FOLD = [(np.arange(6), np.arange(6, 12))]
 
 
 @contextlib.contextmanager
@@ -93,12 +95,12 @@ class TestAWorkerThatDies:
     @pytest.mark.parametrize("how", ["kill", *(pytest.param(how, marks=slow) for how in DEATHS if how != "kill")])
     def test_costs_its_own_trial_and_no_other(self, how):
         estimator, why = DEATHS[how]
-        assert told(search(estimator, n_jobs=2)) == all_but(2, why)
+        assert told(search(estimator, n_jobs=2, cv=2 if how == "kill" else ONE_FOLD)) == all_but(2, why)
 
     @pytest.mark.parametrize("storage", ["s.db", "s.journal"])
     @slow
     def test_is_kept_as_a_failed_trial_that_is_not_tried_again(self, storage, tmp_path):
-        how = {"n_jobs": 2, "storage": tmp_path / storage, "study_name": "s"}
+        how = {"n_jobs": 2, "cv": ONE_FOLD, "storage": tmp_path / storage, "study_name": "s"}
         search(KillsItself(bad=(2,)), **how)
         again = search(KillsItself(bad=(2,)), **how)
         assert told(again) == all_but(2, "worker died (signal 9)")
@@ -250,8 +252,11 @@ def test_on_dask_a_fit_that_hangs_or_kills_costs_its_own_trial_too():
     distributed = pytest.importorskip("distributed")
     how = {"processes": True, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.LocalCluster(**how) as cluster, distributed.Client(cluster), joblib.parallel_config("dask"):
-        assert told(search(SleepsForEver(bad=(2,)), fit_timeout=1)) == all_but(2, "timeout after 1 s")
-        assert told(search(KillsItself(bad=(2,)), fit_timeout=30)) == all_but(2, "worker died (signal 9)")
+        for estimator, limit, why in [
+            (SleepsForEver(bad=(2,)), 1, "timeout after 1 s"),
+            (KillsItself(bad=(2,)), 30, "worker died (signal 9)"),
+        ]:
+            assert told(search(estimator, cv=ONE_FOLD, fit_timeout=limit)) == all_but(2, why)
 
 
 def _kill_the_next_helpers(n):
@@ -387,14 +392,14 @@ class TestFitTimeout:
     @pytest.mark.parametrize("hangs", HANGS, ids=lambda cls: cls.__name__)
     def test_ends_a_fold_whatever_it_is_at(self, hangs, where):
         with backend(where) as n_jobs:
-            fitted = search(hangs(bad=(2,)), cv=2, n_jobs=n_jobs, fit_timeout=1)
+            fitted = search(hangs(bad=(2,)), cv=ONE_FOLD, n_jobs=n_jobs, fit_timeout=1)
         assert told(fitted) == all_but(2, "timeout after 1 s")
         # Within the limit and three seconds.
         assert 0.9 < fitted.cv_results_["mean_fit_time"][2] < 4
 
     def test_ends_the_processes_that_a_fit_waits_for(self, tmp_path):
         pids = tmp_path / "pids"
-        fitted = search(WaitsForAChild(bad=(2,), pids=str(pids)), cv=2, fit_timeout=1.5)
+        fitted = search(WaitsForAChild(bad=(2,), pids=str(pids)), cv=ONE_FOLD, fit_timeout=1.5)
         assert told(fitted)[2] == "timeout after 1.5 s"
         for pid in pids.read_text().split():
             wait_until(lambda pid=pid: not _lives(int(pid)), "the end of what a fit has started")
@@ -412,7 +417,7 @@ class TestFitTimeout:
             )
 
     def test_fails_a_trial_that_counts_and_is_not_tried_again(self, tmp_path):
-        how = {"cv": 2, "storage": tmp_path / "s.db", "study_name": "s"}
+        how = {"cv": ONE_FOLD, "storage": tmp_path / "s.db", "study_name": "s"}
         search(SleepsForEver(bad=(2,)), fit_timeout=1, **how)
         started = time.monotonic()
         assert told(search(SleepsForEver(bad=(2,)), fit_timeout=1, **how)) == all_but(2, "timeout after 1 s")
@@ -433,7 +438,7 @@ class TestFitTimeout:
 
     def test_leaves_no_process_behind(self):
         before = _children()
-        search(SleepsForEver(bad=(2,)), fit_timeout=1, cv=2)
+        search(SleepsForEver(bad=(2,)), fit_timeout=1, cv=ONE_FOLD)
         wait_until(lambda: _children() <= before, "the end of the helpers")
 
     @pytest.mark.parametrize("ctrl_c", [signal.SIGINT, signal.SIGTERM])
