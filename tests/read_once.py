@@ -1,7 +1,18 @@
-"""Imported, it has Optuna read the version of its tables once: it does so whenever a database is opened, for long."""
+"""Imported, it has alembic read the scripts of Optuna's tables once, and not for each database."""
 
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from optuna.storages import RDBStorage
-from optuna.storages._rdb.storage import _VersionManager
 
-_head_version = RDBStorage("sqlite://")._version_manager.get_head_version()
-_VersionManager.get_head_version = lambda manager: _head_version
+_read, _known = ScriptDirectory.from_config, {}
+
+
+def _read_once(config: Config) -> ScriptDirectory:
+    place = config.get_main_option("script_location")
+    if place not in _known:
+        _known[place] = _read(config)
+    return _known[place]
+
+
+ScriptDirectory.from_config = _read_once
+RDBStorage("sqlite://")
