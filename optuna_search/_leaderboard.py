@@ -163,7 +163,7 @@ class Leaderboard(Sequence[Leader]):
         """
         metric = self.metric if by is None else by
         names = list(_columns(self._results, self._goals))
-        if metric not in names:
+        if not isinstance(metric, str) or metric not in names:
             hint = closest(str(by), names)
             raise InvalidRequestError(
                 f"by={by!r} is not a metric of this search; its metrics: {', '.join(names)}. {hint}".rstrip()

@@ -82,6 +82,7 @@ def curve(
 
     Examples
     --------
+    >>> from optuna_search._record import Fold
     >>> folds = [Fold({"score": score}, {}, 0.1, 0.1) for score in (1.0, 0.0)]
     >>> curve(Record({}, (*folds, None)), "score", 0.0)
     [(1, 1.0), (2, 0.5)]
