@@ -11,12 +11,13 @@ set -euo pipefail
 
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'wait; rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 # tests run side by side, and each would take every processor
-unset PYTHONPATH VIRTUAL_ENV # either could put another optuna_search before the installed one
+unset PYTHONPATH VIRTUAL_ENV   # either could put another optuna_search before the installed one
+unset PYTHONDONTWRITEBYTECODE # what one process has compiled the many others need not
 export TMPDIR="$work/tmp"    # what a test leaves behind goes with the rest
 mkdir "$TMPDIR"
 
@@ -47,19 +48,17 @@ copy_all_but_the_package() {
 new_environment() {
     local python="$work/$1/bin/python"
     uv venv --quiet --python "$work/tools/bin/python" "$work/$1"
-    # Compiled once here, not by each of the many processes that the tests start.
-    uv pip install --quiet --compile-bytecode --python "$python" "optuna-search[dev] @ file://$wheel" "${@:2}"
+    uv pip install --quiet --python "$python" "optuna-search[dev] @ file://$wheel" "${@:2}"
     (cd "$work/checkout" && "$python" -c '
 import sys, optuna_search
 assert optuna_search.__file__.startswith(sys.prefix), f"{optuna_search.__file__} is not the installed wheel"
 ')
 }
 
-# run_tests NAME [options for pytest]
-run_tests() (
+# run_pytest NAME [options]
+run_pytest() (
     cd "$work/checkout" &&
-        "$work/$1/bin/pytest" -c pyproject.toml --rootdir . -n 3 --durations 10 "${@:2}" \
-            tests --pyargs optuna_search
+        "$work/$1/bin/pytest" -c pyproject.toml --rootdir . "${@:2}" tests --pyargs optuna_search
 )
 
 # build_docs: the site, with what the extra for it brings and nothing else, and no warning.
@@ -69,6 +68,12 @@ build_docs() {
         uv pip install --quiet --python "$python" "optuna-search[docs] @ file://$wheel" &&
         (cd "$work/checkout" && "$python" -m sphinx -W --keep-going -n -q -b html docs docs/_build/html)
 }
+# Many tests wait for something, and leave their processor to others.
+run_tests() { run_pytest "$1" -n 4 --durations 10 "${@:2}"; }
+
+# What the tests import is compiled once, and not by each of the many processes that they start. Whatever is wrong with
+# it they will tell.
+compile_tests() { run_pytest "$1" --collect-only -qq >/dev/null 2>&1 || true; }
 
 printf '=== Preparing\n'
 "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
@@ -85,11 +90,16 @@ uv pip compile --quiet --resolution lowest-direct --python "$work/tools/bin/pyth
 new_environment newest "optuna-search[mlflow] @ file://$wheel"
 new_environment oldest --constraints "$work/oldest.txt"
 
+for environment in newest oldest; do
+    compile_tests "$environment" &
+done
+
 cd "$source"
 step "ruff check" "$work/newest/bin/ruff" check --no-cache .
 step "ruff format" "$work/newest/bin/ruff" format --no-cache --check .
 step "mypy" "$work/newest/bin/mypy" --cache-dir "$work/mypy" --python-executable "$work/newest/bin/python"
 step "docs" build_docs
+wait
 step "tests, newest versions" run_tests newest "$@"
 step "tests, oldest versions" run_tests oldest -m "not slow" "$@"
 
