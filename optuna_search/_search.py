@@ -188,14 +188,14 @@ class OptunaSearchCV(BaseSearchCV):
     best_score_ : float
         Its mean score over the folds; only if `refit` is not a function. As the best of many it is too good.
     best_score_corrected_ : float
-        The same without what the winner owes to luck in these folds, estimated at no further fit: what data that no
-        search has seen would be expected to say [3]_. It allows for the number of candidates, for how alike they are,
-        and for those that were pruned, and is never more than ``best_score_``. Where there is nothing to find it takes
-        away three quarters of what is too much, or more; where candidates do differ it may be a little too low, the
-        more so the fewer folds there are. It is one number with an error of its own, about that of a mean over so
-        many folds, and what cross-validation itself has too low (fewer training samples, small test parts for R²)
-        stays (`docs/honest_scores.md` has the figures). NaN with one fold, where nothing tells luck from skill, and
-        where ``best_score_`` is no finite number; there wherever ``best_score_`` is.
+        The same without what the winner is expected to owe to luck in these folds, at no further fit: the coupled
+        bootstrap [3]_ on the scores of the folds, which was compared with leaving folds out, with drawing them, and
+        with the estimate of Tibshirani and Tibshirani. It allows for how many candidates there were, how alike they
+        are, how much their scores vary, and for those that were pruned, and is never more than ``best_score_``. It has
+        an error of its own, about that of a mean over so many folds. Differences that are small enough to be luck it
+        takes for luck, and is too low where they are none; what cross-validation itself has too low (fewer training
+        samples, small test parts for R²) stays. `docs/honest_scores.md` has the figures. There wherever
+        ``best_score_`` is; NaN with one fold, where nothing tells luck from skill, and where that is not finite.
     best_params_ : dict
         Its parameters; only with one metric or with `refit`.
     best_index_ : int
@@ -246,6 +246,7 @@ class OptunaSearchCV(BaseSearchCV):
     See Also
     --------
     sklearn.model_selection.GridSearchCV : The same over a grid, without memory.
+    one_standard_error : A `refit` that takes the cheapest of those that are nearly as good as the best.
 
     References
     ----------
@@ -254,9 +255,8 @@ class OptunaSearchCV(BaseSearchCV):
     .. [2] Y. Ozaki, Y. Tanigaki, S. Watanabe, M. Nomura, M. Onishi, "Multiobjective Tree-Structured Parzen Estimator",
        Journal of Artificial Intelligence Research 73 (2022), 1209-1250.
     .. [3] N. L. Oliveira, J. Lei, R. J. Tibshirani, "Unbiased Risk Estimation in the Normal Means Problem via Coupled
-       Bootstrap Techniques", arXiv:2111.09447 (2021), on the scores of the folds; compared with I. Tsamardinos,
-       E. Greasidou, G. Borboudakis, Machine Learning 107 (2018), 1895-1922, and R. J. Tibshirani, R. Tibshirani,
-       Annals of Applied Statistics 3 (2009), 822-829.
+       Bootstrap Techniques", arXiv:2111.09447 (2021). The others: I. Tsamardinos, E. Greasidou, G. Borboudakis, Machine
+       Learning 107 (2018), 1895-1922; R. J. Tibshirani, R. Tibshirani, Annals of Applied Statistics 3 (2009), 822-829.
 
     Examples
     --------
