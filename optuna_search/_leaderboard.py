@@ -200,6 +200,11 @@ class Leaderboard(Sequence[Leader]):
         marks = [TIED if e.is_tied_with_best and e is not self._first else "" for e in self._leaders]
         return marks if any(marks) else []
 
+    @property
+    def note(self) -> str:
+        """What its table has to say of its marks; nothing if it has none."""
+        return NOTE if self._marks else ""
+
     def _table(self, width: int) -> tuple[list[str], list[list[str]]]:
         """Return header and cells as texts of at most this width; a parameter that a trial does not have is empty."""
         params, metrics = self._columns()
@@ -220,12 +225,11 @@ class Leaderboard(Sequence[Leader]):
         if not self._leaders:
             return "no trial has a score yet"
         header, rows = self._table(MAX_WIDTH)
-        marks = self._marks
-        table = text_table(header, rows, numeric=5 + bool(marks) + len(self._columns()[1]))
-        return f"{table}\n{NOTE}" if marks else table
+        table = text_table(header, rows, numeric=5 + bool(self._marks) + len(self._columns()[1]))
+        return f"{table}\n{self.note}".rstrip()
 
     def _repr_html_(self) -> str:
-        return html_table(*self._table(MAX_WIDTH_HTML)) + (f"<p>{html.escape(NOTE)}</p>" if self._marks else "")
+        return html_table(*self._table(MAX_WIDTH_HTML)) + (f"<p>{html.escape(self.note)}</p>" if self.note else "")
 
     def to_frame(self) -> Any:
         """Return the board as a pandas data frame, one row an entry, parameters as objects.

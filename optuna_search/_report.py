@@ -127,7 +127,9 @@ def _page(facts: Facts, board: Leaderboard, search: Any) -> str:
 
 def _sections(facts: Facts, board: Leaderboard, search: Any) -> Iterator[Section]:
     yield Section("What was searched", "", body=_what(facts, search))
-    yield Section("Leaderboard", _of_the_first(len(board)), body=table(*board[:MAX_ROWS]._table(MAX_WIDTH_HTML)))
+    leading = board[:MAX_ROWS]
+    caption = f"{_of_the_first(len(board))} {leading.note}".rstrip()
+    yield Section("Leaderboard", caption, body=table(*leading._table(MAX_WIDTH_HTML)))
     if len(facts.goals) > 1:
         yield _front(facts)
     yield Section(
