@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from optuna_search._compat import storage_of
 from optuna_search._fingerprint import differences
+from optuna_search._given import complaint_about, store_given
 from optuna_search._hints import did_you_mean
 from optuna_search._kept import Kept
-from optuna_search._opening import open_existing
-from optuna_search._reading import Setup, setup_of
-from optuna_search._results import is_multimetric, metrics_of
-from optuna_search._storage import in_plain_words, open_storage
-from optuna_search._store import Store
+from optuna_search._reading import Setup, labels_of, setup_of
+from optuna_search._results import is_multimetric
+from optuna_search._storage import in_plain_words
 from optuna_search._tables import NAME_WIDTH, html_table, pandas, shortened, text_table
 from optuna_search._uncertainty import corrected_t_test, fold_ratio, standard_error
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StudyMismatchError
@@ -209,16 +207,16 @@ class _Study:
 
     @property
     def metrics(self) -> list[_Metric]:
-        """Its metrics; a single one goes by "score" in the records, whatever it is."""
-        records = [k.record for k in self.kept]
+        """Its metrics."""
         scoring = self.header["fingerprint"]["scoring"]
-        if not is_multimetric(records):
-            named = isinstance(scoring, str) and scoring.isidentifier()
-            return [_Metric(key, scoring if named else key, scoring) for key in metrics_of(records)]
-        of_one_function = not isinstance(scoring, Mapping)
-        return [
-            _Metric(key, key, [scoring, key] if of_one_function else scoring.get(key)) for key in metrics_of(records)
-        ]
+        several = is_multimetric([k.record for k in self.kept])
+
+        def identity(key: str) -> Any:
+            if not several:
+                return scoring
+            return scoring.get(key) if isinstance(scoring, Mapping) else [scoring, key]
+
+        return [_Metric(key, label, identity(key)) for key, label in labels_of(self.header, self.kept).items()]
 
 
 def compare(*searches_or_names: Any, storage: Any = None, metric: str | None = None) -> Comparison:
@@ -231,8 +229,8 @@ def compare(*searches_or_names: Any, storage: Any = None, metric: str | None = N
 
     Parameters
     ----------
-    *searches_or_names : OptunaSearchCV or str
-        At least two: fitted searches, whose studies may be in memory, or names of studies in `storage`.
+    *searches_or_names : OptunaSearchCV, optuna.Study, or str
+        At least two: fitted searches or their studies, which may be in memory, or names of studies in `storage`.
     storage : str, Path, or optuna.storages.BaseStorage, default=None
         Where the studies are that are given by name.
     metric : str, default=None
@@ -306,39 +304,21 @@ def _read(given: Sequence[Any], storage: Any) -> list[_Study]:
     InvalidRequestError
         If there are not two different ones, or something is none.
     """
-    complaints = [complaint for one in given if (complaint := _complaint(one, storage))]
+    complaints = [complaint for one in given if (complaint := complaint_about(one, storage))]
     if len(given) < 2:
         complaints.insert(0, f"compare() needs at least two studies; {len(given)} given.")
     if complaints:
         raise InvalidRequestError(complaints)
-    named = any(isinstance(one, str) for one in given)
-    opened = open_storage(storage if named else None, to_read=True)
     studies: dict[Any, _Study] = {}
     for one in given:
-        with in_plain_words(storage if isinstance(one, str) else None):
-            study = _study(open_existing(opened, one) if isinstance(one, str) else _store_of(one))
+        place = storage if isinstance(one, str) else None
+        with in_plain_words(place):
+            store = store_given(one, place)
+            study = _Study(store.study_name, store.header(), store.kept())
         if (key := (study.name, study.header.get("id"))) in studies:
             raise InvalidRequestError(f"study {study.name!r} is given twice; it does not differ from itself.")
         studies[key] = study
     return list(studies.values())
-
-
-def _complaint(one: Any, storage: Any) -> str | None:
-    if isinstance(one, str):
-        return None if storage is not None else f"{one!r} is the name of a study: say where it is, with storage=."
-    if hasattr(one, "study_"):
-        return None
-    if hasattr(one, "study_name") and hasattr(one, "fit"):
-        return f"a search of {type(one.estimator).__name__} is not fitted: call fit() first, or give a study's name."
-    return f"{shortened(repr(one), 80)} is neither a fitted OptunaSearchCV nor the name of a study."
-
-
-def _study(store: Store) -> _Study:
-    return _Study(store.study.study_name, store.header(), store.kept())
-
-
-def _store_of(search: Any) -> Store:
-    return open_existing(storage_of(search.study_), search.study_.study_name)
 
 
 def _refuse_other_measurements(studies: Sequence[_Study]) -> None:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 
 from optuna_search._goals import TIMES, Goal, fronts
 from optuna_search._hints import closest
-from optuna_search._reading import setup_of
+from optuna_search._reading import labels_of, setup_of
 from optuna_search._record import (
     ABANDONED,
     CLAIM,
@@ -30,7 +30,6 @@ from optuna_search._record import (
     measured_here,
     origin_text,
 )
-from optuna_search._results import is_multimetric, metrics_of
 from optuna_search._space import BRANCH
 from optuna_search._store import Store
 from optuna_search._tokens import plain
@@ -224,7 +223,7 @@ def facts_of(store: Store) -> Facts:
     # A trial that was carried over twice counts once, and what others have put in does not.
     found = [t for _, t in sorted(store.known.items()) if t.number in records or (not counts(t) and _is_ours(t))]
     setup = setup_of(header)
-    metrics = tuple(_metrics(header, list(records.values())))
+    metrics = tuple(_metrics(labels_of(header, kept)))
     known = {metric.key: metric for metric in metrics}
     goals = tuple(known[goal.name] for goal in setup.named(kept))
     scores = _scores(found, records, metrics, setup.error_score)
@@ -244,12 +243,10 @@ def _is_ours(trial: FrozenTrial) -> bool:
     return CLAIM in trial.user_attrs or trial.user_attrs.get(FAILURE) in (ABANDONED, LOST)
 
 
-def _metrics(header: Mapping[str, Any], records: Sequence[Record]) -> Iterator[Metric]:
-    """Yield everything that was measured; a single metric goes by "score" in the records, whatever it is."""
-    scoring, keys = header["fingerprint"]["scoring"], metrics_of(records)
-    named = not is_multimetric(records) and isinstance(scoring, str) and scoring.isidentifier()
-    yield from (Metric(key, scoring if named else key) for key in keys)
-    yield from (Metric(key, key, maximise=False) for key in TIMES if key not in keys)
+def _metrics(labels: Mapping[str, str]) -> Iterator[Metric]:
+    """Yield everything that was measured."""
+    yield from (Metric(key, label) for key, label in labels.items())
+    yield from (Metric(key, key, maximise=False) for key in TIMES if key not in labels)
 
 
 def _trial(trial: FrozenTrial, record: Record | None, scores: Mapping[str, Scores], pursued: Metric) -> TrialFacts:

@@ -146,8 +146,8 @@ def plan_of(parent: Parent, header: Header, estimator: Any, space: AnySpace, *, 
     reasons = _reasons(store.study.study_name, old["fingerprint"], header.fingerprint, old_estimator)
     named = _named(old["fingerprint"]["space"])
     old_space = None if parent.param_distributions is None else parse(parent.param_distributions)
-    kept, goals = store.kept(), goals_of(old)
-    if not reasons and goals != (goals := goals_of(header.encode())):
+    kept, goals = store.kept(), goals_of(old if reasons else header.encode())
+    if goals != goals_of(old):
         kept = [_judged_anew(k, goals, error_score_of(old)) for k in kept]
     models = [
         model_of(k.trial, k.record, None if old_space is None else store.params_of(k, old_space), named) for k in kept

@@ -11,7 +11,7 @@ from optuna_search._header import error_score_of, goals_of
 from optuna_search._kept import Kept
 from optuna_search._leaderboard import Leaderboard
 from optuna_search._record import origin_text
-from optuna_search._results import Row, cv_results, metrics_of
+from optuna_search._results import Row, cv_results, is_multimetric, metrics_of
 from optuna_search._space import AnySpace
 from optuna_search._store import Store
 
@@ -44,6 +44,13 @@ def setup_of(header: Mapping[str, Any], *, return_train_score: bool = False) -> 
     n_splits = int(header["fingerprint"]["splits"]["folds"])
     sizes = header.get("fold_sizes", ())
     return Setup(n_splits, error_score_of(header), goals_of(header), return_train_score, sizes)
+
+
+def labels_of(header: Mapping[str, Any], kept: Sequence[Kept]) -> dict[str, str]:
+    """Return what people call each metric; a single one goes by "score" in the records, whatever it is."""
+    records, scoring = [k.record for k in kept], header["fingerprint"]["scoring"]
+    named = not is_multimetric(records) and isinstance(scoring, str) and scoring.isidentifier()
+    return {key: scoring if named else key for key in metrics_of(records)}
 
 
 def results_of(store: Store, kept: Sequence[Kept], space: AnySpace | None, setup: Setup) -> dict[str, Any]:

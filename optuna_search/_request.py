@@ -29,8 +29,6 @@ from optuna_search.exceptions import InvalidRequestError, SpaceError
 #: How many trials a search runs when nothing says how many and it is not a grid.
 DEFAULT_N_TRIALS = 50
 
-#: The samplers by name that pursue several goals.
-_SEVERAL = "'tpe', 'gp', 'nsgaii', 'nsgaiii', 'qmc', 'random', 'grid', 'brute-force'"
 #: When the time of a search is up, folds at work have this share of it left, and so many seconds at least.
 GRACE = (0.1, 3.0)
 
@@ -124,7 +122,8 @@ def _goals_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
         yield f"resource={search.resource!r} is for pruning, which goes by one metric; with {objectives} leave it out."
     of_one_goal = search.sampler == "cmaes" or isinstance(search.sampler, CmaEsSampler)
     if "sampler" not in wrong and of_one_goal and len(search.objectives) > 1:
-        yield f"sampler={search.sampler!r} pursues one goal; for {objectives} there are {_SEVERAL}."
+        others = ", ".join(repr(name) for name in _samplers.NAMES if name != "cmaes")
+        yield f"sampler={search.sampler!r} pursues one goal; for {objectives} there are {others}."
 
 
 def _pruner_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:

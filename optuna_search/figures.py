@@ -2,8 +2,8 @@
 
 Each takes a fitted `OptunaSearchCV`, the `optuna.Study` of one, or a study's name with the `storage` it is in.
 Parameters go by the names and the values of your code: an object by its token, what was searched on its quantiles by
-its real value. Scores further off than ten times the way from the lower quartile to the best stand at the end of the
-axis. They need plotly: ``pip install 'optuna-search[plots]'``.
+its real value. A score stands at the end of the axis if it is worse than nine in ten, and further from these than ten
+times their distance from the best. They need plotly: ``pip install 'optuna-search[plots]'``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from optuna_search import _parameterfigures, _trialfigures
-from optuna_search._given import facts_given
+from optuna_search._facts import Facts, facts_of
+from optuna_search._given import store_given
 from optuna_search._importance import importances_of
+from optuna_search._storage import in_plain_words
 from optuna_search.exceptions import InvalidRequestError
 
 __all__ = [
@@ -80,7 +82,7 @@ def history(
     """
     if spread not in _trialfigures.SPREADS:
         raise InvalidRequestError(f"spread={spread!r} must be one of {', '.join(map(repr, _trialfigures.SPREADS))}.")
-    facts = facts_given(search_or_study, storage)
+    facts = _facts(search_or_study, storage)
     return _trialfigures.history(facts, facts.metric(metric), spread)
 
 
@@ -113,7 +115,7 @@ def timeline(search_or_study: Any, *, storage: Any = None) -> Any:
     >>> [trace.name for trace in figures.timeline(search).data]
     ['complete']
     """
-    return _trialfigures.timeline(facts_given(search_or_study, storage))
+    return _trialfigures.timeline(_facts(search_or_study, storage))
 
 
 def pruned_folds(search_or_study: Any, *, storage: Any = None) -> Any:
@@ -147,7 +149,7 @@ def pruned_folds(search_or_study: Any, *, storage: Any = None) -> Any:
     >>> [trace.name for trace in figures.pruned_folds(search).data[:3]]
     ['complete', 'pruned', 'the best']
     """
-    return _trialfigures.pruned_folds(facts_given(search_or_study, storage))
+    return _trialfigures.pruned_folds(_facts(search_or_study, storage))
 
 
 def pareto_front(search_or_study: Any, *, storage: Any = None, metrics: Sequence[str] | None = None) -> Any:
@@ -180,7 +182,7 @@ def pareto_front(search_or_study: Any, *, storage: Any = None, metrics: Sequence
     >>> figures.pareto_front(search, metrics=["score", "fit_time"]).layout.xaxis.title.text
     'score (more is better)'
     """
-    facts = facts_given(search_or_study, storage)
+    facts = _facts(search_or_study, storage)
     if metrics is not None and (isinstance(metrics, str) or len(set(metrics)) < 2):
         raise InvalidRequestError(f"metrics={metrics!r} must be two or more names of metrics.")
     return _trialfigures.pareto_front(facts, facts.goals if metrics is None else [*map(facts.metric, metrics)])
@@ -227,7 +229,7 @@ def importances(search_or_study: Any, *, storage: Any = None, metric: str | None
     >>> figures.importances(OptunaSearchCV(SVC(), grid).fit(X, y)).layout.yaxis.ticktext
     ('C', 'shrinking')
     """
-    facts = facts_given(search_or_study, storage)
+    facts = _facts(search_or_study, storage)
     metrics = facts.goals if metric is None else (facts.metric(metric),)
     return _parameterfigures.importances(facts, {one: importances_of(facts, one) for one in metrics})
 
@@ -270,7 +272,7 @@ def slices(
     >>> figures.slices(search, params=["kernel"]).layout.xaxis.ticktext
     ('linear', 'rbf')
     """
-    facts = facts_given(search_or_study, storage)
+    facts = _facts(search_or_study, storage)
     found = facts.metric(metric)
     names = _parameterfigures.ranked(facts, found, _names(params), _parameterfigures.N_SLICES)
     return _parameterfigures.slices(facts, found, names)
@@ -316,7 +318,7 @@ def contours(
     >>> drawn.layout.xaxis.title.text, drawn.layout.yaxis.title.text
     ('C', 'gamma')
     """
-    facts = facts_given(search_or_study, storage)
+    facts = _facts(search_or_study, storage)
     found = facts.metric(metric)
     names = _parameterfigures.ranked(facts, found, _names(params), _parameterfigures.N_LINES)
     pairs = _parameterfigures.pairs_of(facts, found, names)
@@ -361,10 +363,16 @@ def parallel_coordinates(
     >>> figures.parallel_coordinates(search, params=["kernel", "C"]).layout.xaxis.ticktext
     ('score', 'kernel', 'C')
     """
-    facts = facts_given(search_or_study, storage)
+    facts = _facts(search_or_study, storage)
     found = facts.metric(metric)
     names = _parameterfigures.ranked(facts, found, _names(params), _parameterfigures.N_LINES)
     return _parameterfigures.parallel_coordinates(facts, found, names)
+
+
+def _facts(search_or_study: Any, storage: Any) -> Facts:
+    store = store_given(search_or_study, storage)
+    with in_plain_words(store.storage):
+        return facts_of(store)
 
 
 def _names(params: Any) -> list[str] | None:

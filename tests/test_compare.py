@@ -422,7 +422,7 @@ class TestRefused:
         assert raised.value.complaints == (
             "'a' is the name of a study: say where it is, with storage=.",
             "a search of KnownScore is not fitted: call fit() first, or give a study's name.",
-            "3 is neither a fitted OptunaSearchCV nor the name of a study.",
+            "3 is neither a fitted OptunaSearchCV, nor a study, nor the name of one.",
         )
 
     def test_a_mistyped_name(self):

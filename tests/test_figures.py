@@ -529,7 +529,7 @@ class TestEvery:
         how = self.arguments(draw)
         with pytest.raises(InvalidRequestError, match=r"^'s' is the name of a study: say where it is, with"):
             draw("s", **how)
-        with pytest.raises(InvalidRequestError, match=r"^a search of KnownScore is not fitted: call fit\(\) first\.$"):
+        with pytest.raises(InvalidRequestError, match=r"^a search of KnownScore is not fitted: call fit\(\) first, or"):
             draw(OptunaSearchCV(KnownScore(), {"x": [1]}), **how)
         with pytest.raises(InvalidRequestError, match=r"^7 is neither a fitted OptunaSearchCV, nor a study"):
             draw(7, **how)

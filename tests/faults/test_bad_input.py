@@ -800,7 +800,7 @@ of_kept(
 for _given, _said in (
     ((), "at least two studies; 0 given"),
     (("svc",), "at least two studies; 1 given"),
-    (("svc", 3), "3 is neither a fitted OptunaSearchCV nor the name of a study"),
+    (("svc", 3), "3 is neither a fitted OptunaSearchCV, nor a study, nor the name of one"),
     (("svc", Counted()), "neither a fitted OptunaSearchCV"),
     (("svc", OptunaSearchCV(Counted(), {"x": [1]})), "a search of Counted is not fitted"),
     (("svc", "svc"), "study 'svc' is given twice"),
