@@ -30,8 +30,8 @@ grid = {"C": [0.01, 0.1, 1, 10, 100, 1000], "gamma": [1e-6, 1e-5, 1e-4, 1e-3, 1e
 def timed(search):
     started = time.perf_counter()
     search.fit(X, y)
-    seconds = time.perf_counter() - started
-    print(f"{seconds:5.1f} s, best mean score {search.best_score_:.4f}, held out {search.score(X_test, y_test):.4f}")
+    seconds, held_out = time.perf_counter() - started, search.score(X_test, y_test)
+    print(f"{seconds:5.1f} s, best mean score {search.best_score_:.4f}, held out {held_out:.4f}")
     return search
 
 
@@ -44,8 +44,8 @@ old = timed(GridSearchCV(SVC(), grid))
 # candidate. Nothing else has to be learned for that: whatever reads ``cv_results_`` goes on reading it.
 
 new = timed(OptunaSearchCV(SVC(), grid))
-same = (new.cv_results_["mean_test_score"] == old.cv_results_["mean_test_score"]).all()
-print(f"the same mean scores: {same}, the same best parameters: {new.best_params_ == old.best_params_}")
+same = new.cv_results_["mean_test_score"] == old.cv_results_["mean_test_score"]
+print(f"the same mean scores: {same.all()}, best parameters: {new.best_params_ == old.best_params_}")
 
 # %%
 # Second change: a space and a budget
@@ -53,7 +53,10 @@ print(f"the same mean scores: {same}, the same best parameters: {new.best_params
 # Ranges instead of values, and a budget of 60 fits instead of 180. A sampler learns where good candidates are, and most
 # are seen on a fold or two only: twice as many of them as 60 fits would give five folds each.
 
-space = {"C": FloatDistribution(1e-2, 1e3, log=True), "gamma": FloatDistribution(1e-6, 1e-1, log=True)}
+space = {
+    "C": FloatDistribution(1e-2, 1e3, log=True),
+    "gamma": FloatDistribution(1e-6, 1e-1, log=True),
+}
 wide = timed(OptunaSearchCV(SVC(), space, n_fits=60, random_state=0))
 print(f"{wide.n_trials_} candidates; {wide.best_params_}")
 
