@@ -13,7 +13,7 @@ from typing import Any
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
 
-from optuna_search._compat import quiet_optuna
+from optuna_search._compat import no_experimental_warnings, quiet_optuna
 from optuna_search._damage import DAMAGE, readable
 from optuna_search._database import study_names
 from optuna_search._goals import directions
@@ -45,9 +45,8 @@ def create_or_continue(storage: BaseStorage, study_name: str, header: Header) ->
 def _create_or_continue(storage: BaseStorage, study_name: str, header: Header) -> tuple[Store, bool]:
     record = header.encode()
     try:
-        study_id = storage.create_new_study(directions(goals_of(record)), study_name)
-        storage.set_study_user_attr(study_id, RECORD, record)
-        return Store(storage, study_name), True
+        storage.create_new_study(directions(goals_of(record)), study_name)
+        return _begun(storage, study_name, record), True
     except DuplicatedStudyError:
         with readable(f"study {study_name!r}"):  # of which there may be pieces without a name
             store = Store(storage, study_name)
@@ -60,8 +59,17 @@ def _create_or_continue(storage: BaseStorage, study_name: str, header: Header) -
         return store, False
     check_directions(study_name, store.study.directions, record)
     # Whoever made it was killed before the first word.
-    storage.set_study_user_attr(store.study_id, RECORD, record)
-    return Store(storage, study_name), False
+    return _begun(storage, study_name, record), False
+
+
+def _begun(storage: BaseStorage, study_name: str, record: Mapping[str, Any]) -> Store:
+    """Write what a new study is into it; several goals also where Optuna's plots and dashboard look for names."""
+    storage.set_study_user_attr(storage.get_study_id_from_name(study_name), RECORD, record)
+    store = Store(storage, study_name)
+    if len(goals := goals_of(record)) > 1:
+        with no_experimental_warnings():
+            store.study.set_metric_names([goal.name for goal in goals])
+    return store
 
 
 def _first_word(store: Store) -> tuple[Mapping[str, Any], bool]:

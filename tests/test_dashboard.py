@@ -80,6 +80,14 @@ def test_a_browser_shows_the_study_and_its_best_trial(dashboard: str, search: Op
     assert "Hyperparameter Importance" in text
 
 
+def test_a_browser_shows_several_goals_by_their_names(dashboard: str, search: OptunaSearchCV, folder: Path) -> None:
+    goals = {"objectives": ["f1_macro", "fit_time"], "pruner": None, "study_name": "two goals"}
+    search.fork({}, **goals).fit(*load_iris(return_X_y=True))
+    text = shown_by(f"{dashboard}/studies/2", folder / "profile")
+    assert "two goals (id=2)" in text
+    assert "Pareto Front Objective X: f1_macro \u200b Objective Y: fit_time" in text
+
+
 def test_a_browser_shows_each_trial_with_its_state_its_score_and_readable_parameters(
     dashboard: str, search: OptunaSearchCV, folder: Path
 ) -> None:

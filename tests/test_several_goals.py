@@ -225,6 +225,13 @@ def test_a_study_of_several_goals_goes_on_and_is_read_back(storage):
         search(storage=storage, study_name="two", objectives=["other"]).fit(X, Y)
 
 
+def test_tools_of_optuna_name_the_goals(storage):
+    fitted = search(objectives=["one", "fit_time"], storage=storage, study_name="named").fit(X, Y)
+    assert fitted.study_.metric_names == ["one", "fit_time"]
+    axes = optuna.visualization.plot_pareto_front(fitted.study_).layout
+    assert (axes.xaxis.title.text, axes.yaxis.title.text) == ("one", "fit_time")
+
+
 def test_a_study_of_several_goals_is_copied_exported_and_compared(tmp_path, capsys):
     path = str(tmp_path / "s.db")
     fitted = search(storage=path, study_name="two", n_trials=4).fit(X, Y)
