@@ -38,6 +38,7 @@ from optuna_search._leaderboard import Leaderboard, pareto_rows
 from optuna_search._lease import renewed
 from optuna_search._opening import create_or_continue, open_existing, unique_name, warn_of_foreign_trials
 from optuna_search._progress import Progress, watching
+from optuna_search._propose import Proposals
 from optuna_search._prune import Pruning, Step, first_fold_leads, steps_of
 from optuna_search._reading import results_of, setup_of, texts_of
 from optuna_search._record import Climb, Record, counts, measured_here
@@ -470,12 +471,7 @@ class OptunaSearchCV(BaseSearchCV):
 
     def _search(self, store: Store, space: AnySpace, evaluation: Evaluation, context: Any, started: float) -> None:
         trials = store.trials()
-        carried = [candidate_of(trial, space).key for trial in trials if not measured_here(trial)]
-        budget = _request.budget_of(self, space, started, n_known=len(set(carried)))
-        of_fork = self.fork_report_.first if hasattr(self, "fork_report_") else []
-        first = [*_request.initial_points(self, space), *of_fork]
-        n_in_all = None if budget.n_trials is None else budget.n_trials + len(carried)
-        proposals = _request.proposals_of(self, space, n_in_all, len(trials), first)
+        budget, proposals = self._plan(trials, space, started)
         pruner = _request.pruner_of(self, space, evaluation)
         steps = steps_of(evaluation.n_splits, pruner, evaluation.amounts)
         resource = evaluation.resource
@@ -511,6 +507,17 @@ class OptunaSearchCV(BaseSearchCV):
             progress.close()
             tell(engine.warned)
         search_context.call_on_fit_task_end(estimator=self)
+
+    def _plan(
+        self, trials: Sequence[FrozenTrial], space: AnySpace, started: float
+    ) -> tuple[_request.Budget, Proposals]:
+        """Return when to stop and where candidates come from, in a study that has these trials."""
+        carried = [candidate_of(trial, space).key for trial in trials if not measured_here(trial)]
+        budget = _request.budget_of(self, space, started, n_known=len(set(carried)))
+        of_fork = self.fork_report_.first if hasattr(self, "fork_report_") else []
+        first = [*_request.initial_points(self, space), *of_fork]
+        n_in_all = None if budget.n_trials is None else budget.n_trials + len(carried)
+        return budget, _request.proposals_of(self, space, n_in_all, len(trials), first)
 
     @property
     def _error_score(self) -> float:
