@@ -54,7 +54,7 @@ from optuna_search.exceptions import LateResultWarning, SpaceError
 
 #: Seconds that a task should take: folds that are much faster travel together, or sending them costs more than they do.
 TASK_SECONDS = 0.1
-#: A search gives up when this many trials have ended and not one fold of theirs could be fitted.
+#: A search gives up when this many trials have ended and not one fold of theirs could be fitted and scored.
 HOPELESS = 5
 #: How long to wait before looking for news of other processes again, at first and at most.
 POLL_SECONDS = (0.02, 1.0)
@@ -133,6 +133,8 @@ class Engine:
         self.warned: Counter[Warned] = Counter()
         self._counted = self._sent = 0
         self._hopeless = True
+        #: Whether nothing could be fitted and scored, and so the search was ended.
+        self.gave_up = False
         self._stopped = self._exhausted = False
         self._seconds: deque[float] = deque(maxlen=50)
 
@@ -242,7 +244,7 @@ class Engine:
         self._known.setdefault(key, record)
         self._roster.enter(number, key, fits, counts=counts)
         self._counted += counts
-        self._hopeless = self._hopeless and all(fold.failure for fold in record.run)
+        self._hopeless = self._hopeless and not any(map(self._is_scored, record.run))
 
     def _next_task(self, workers: Workers) -> Task | None:
         if self._stopped or self._out_of_time():
@@ -443,8 +445,8 @@ class Engine:
         self._count(flight.number, flight.candidate.key, record)
         self.pruning.ended(flight.number, self._curve(record), verdict)
         self.proposals.finished(flight.number, self._worth(record, verdict))
-        hopeless = self.budget.give_up and self._hopeless and self._counted >= HOPELESS
-        self._stopped = self.watch(flight.number, flight.trial_id, verdict, record) or hopeless or self._stopped
+        self.gave_up = self.budget.give_up and self._hopeless and self._counted >= HOPELESS
+        self._stopped = self.watch(flight.number, flight.trial_id, verdict, record) or self.gave_up or self._stopped
 
     def _come_back(self, flight: Flight, record: Record) -> None:
         """Give in the result of a trial that somebody took for lost: once, if it is still wanted."""
@@ -465,6 +467,10 @@ class Engine:
 
     def _judge(self, record: Record) -> Verdict:
         return judge(record, self._goals(record), self.error_score)
+
+    def _is_scored(self, fold: Fold) -> bool:
+        """Whether a fold could be fitted, and has a score by every goal."""
+        return not fold.failure and self._judge(Record({}, (fold,))).values is not None
 
     def _goals(self, record: Record) -> Sequence[Goal]:
         return self.goals_of(next((fold for fold in record.run if fold.test), None))

@@ -136,6 +136,8 @@ def _advice(found: list[str]) -> str:
         return f"{advice} If the splitter shuffles, give it a random_state, so that every run makes the same folds."
     if parts == {"space"}:
         return f"{advice} To go on in another space with what is known, fork the study: search.fork(new_space)."
+    if parts == {"objective"}:
+        return f"{advice} To keep every score, fork the study: search.fork({{}}, objectives=...)."
     if parts & {"X", "y", "metadata"}:
         return (
             f"{advice} A name with {{data}} in it, as in study_name='svc-{{data}}', names a study for each data set. "

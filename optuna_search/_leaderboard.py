@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
-from optuna_search._goals import Goal, fronts
+from optuna_search._goals import TIMES, Goal, fronts
 from optuna_search._hints import closest
 from optuna_search._tables import NAME_WIDTH, html_table, pandas, printable, shortened, text_table
 from optuna_search._tokens import token
@@ -98,20 +99,24 @@ class Leaderboard(Sequence[Leader]):
         The rows of the results that are on the board; None for all with a score.
     fold_sizes : sequence of (int, int)
         Samples in the training and the test part of each fold; none where they are not known, as in an equal k-fold.
+    labels : dict
+        What people call a metric that goes by another name in the results, as a single one does.
     """
 
     def __init__(
         self, results: Mapping[str, Any], metric: str, texts: Sequence[Mapping[str, Any]],
         goals: Sequence[Goal] = (), rows: Collection[int] | None = None, fold_sizes: Sequence[Sequence[int]] = (),
+        labels: Mapping[str, str] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         self._results = results
         self._texts = texts
         self._goals = goals
         self._rows = rows
         self._fold_sizes = fold_sizes
+        self._labels = labels
         self.metric = metric
-        columns = _columns(results, goals)
-        means, stds, ranks = _by(results, columns[metric])
+        columns, column = _columns(results, goals), _sortable(results)[metric]
+        means, stds, ranks = _by(results, column)
         origins = results.get("trial_origin", [None] * len(means))
         order = [
             i
@@ -121,7 +126,7 @@ class Leaderboard(Sequence[Leader]):
         n_folds = n_folds_of(results)
         ratio = fold_ratio(fold_sizes, n_folds)
         errors, halves = standard_error(stds, n_folds), half_width(stds, n_folds, ratio, LEVEL)
-        tied = _tied(results, columns[metric], order, ratio)
+        tied = _tied(results, column, order, ratio)
         self._leaders = [
             Leader(
                 int(ranks[i]),
@@ -132,7 +137,7 @@ class Leaderboard(Sequence[Leader]):
                 float(errors[i]),
                 (float(means[i] - halves[i]), float(means[i] + halves[i])),
                 is_tied,
-                {name: float(results[f"mean_{column}"][i]) for name, column in columns.items()},
+                {name: float(results[f"mean_{key}"][i]) for name, key in columns.items()},
                 origins[i],
                 texts[i],
             )
@@ -154,23 +159,24 @@ class Leaderboard(Sequence[Leader]):
         n : int or None
             How many; None for all.
         by : str or None
-            A metric, or a time that is among the goals, of which less is better; None for what the board is sorted by.
+            A metric, or ``"fit_time"`` or ``"score_time"``, of which less is better; None for what the board is sorted
+            by. With one scorer ``"score"``, or the name of the scorer.
 
         Raises
         ------
         InvalidRequestError
             If there is no such metric, or `n` is not a positive whole number.
         """
-        metric = self.metric if by is None else by
-        names = list(_columns(self._results, self._goals))
-        if not isinstance(metric, str) or metric not in names:
-            hint = closest(str(by), names)
+        keys = {label: key for key, label in self._labels.items()} | {key: key for key in _sortable(self._results)}
+        metric = self.metric if by is None else keys.get(str(by))
+        if metric is None:
+            hint = closest(str(by), keys)
             raise InvalidRequestError(
-                f"by={by!r} is not a metric of this search; its metrics: {', '.join(names)}. {hint}".rstrip()
+                f"by={by!r} is not a metric of this search; there are: {', '.join(keys)}. {hint}".rstrip()
             )
         if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1):
             raise InvalidRequestError(f"n={n!r} must be a whole number from 1, or None for all entries.")
-        board = Leaderboard(self._results, metric, self._texts, self._goals, self._rows, self._fold_sizes)
+        board = Leaderboard(self._results, metric, self._texts, self._goals, self._rows, self._fold_sizes, self._labels)
         first: Leaderboard = board[:n]
         return first
 
@@ -270,6 +276,11 @@ def _columns(results: Mapping[str, Any], goals: Sequence[Goal]) -> dict[str, str
     """Return every metric, and every time that is pursued, with what its columns in the results end with."""
     tests = [key.removeprefix("mean_") for key in results if key.startswith("mean_test_")]
     return {goal.name: goal.name for goal in goals if goal.is_time} | {t.removeprefix("test_"): t for t in tests}
+
+
+def _sortable(results: Mapping[str, Any]) -> dict[str, str]:
+    """Return everything that a board can be sorted by, with what its columns in the results end with."""
+    return {time: time for time in TIMES if f"mean_{time}" in results} | _columns(results, ())
 
 
 def _by(results: Mapping[str, Any], column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

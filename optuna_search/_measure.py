@@ -15,6 +15,7 @@ from sklearn.utils import assert_all_finite
 from optuna_search._boosters import last_step
 from optuna_search._compat import INCONSISTENT_SPLITS, check_refit, num_samples
 from optuna_search._goals import TIMES, Goal, goals_in, named_by
+from optuna_search._hints import closest
 from optuna_search._record import Fold
 from optuna_search._tables import shortened
 from optuna_search.exceptions import InvalidRequestError, OptunaSearchWarning
@@ -220,4 +221,6 @@ def objective_complaint(objectives: Sequence[str], name: str, metrics: Sequence[
     which = f"objectives={objectives!r}" if len(objectives) == 1 else f"objectives={objectives!r}: {name!r}"
     if name in TIMES:
         return f"{which} is a time, and a metric of scoring as well; give the metric another name."
-    return f"{which} is not a metric of scoring; there are {', '.join([*metrics, *TIMES])}."
+    names = [*metrics, *TIMES]
+    hint = closest(name, names) or ("Name others in scoring as well." if metrics == ["score"] else "")
+    return f"{which} is not a metric of scoring; there are {', '.join(names)}. {hint}".rstrip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,8 @@ class OneStandardError:
         NoResultError
             If no row has a score in every fold.
         """
-        column = f"test_{self._metric_in(cv_results)}"
+        names = [key.removeprefix("mean_test_") for key in cv_results if key.startswith("mean_test_")]
+        column = f"test_{self.metric_in(names)}"
         scores = fold_scores(cv_results, column)
         rows = np.flatnonzero(np.isfinite(scores).all(axis=1))
         if not len(rows):
@@ -92,8 +93,14 @@ class OneStandardError:
         # Of equally cheap ones the better.
         return int(rows[close][np.lexsort((-means[close], np.asarray(cv_results["mean_fit_time"])[rows][close]))[0]])
 
-    def _metric_in(self, cv_results: Mapping[str, Any]) -> str:
-        names = [key.removeprefix("mean_test_") for key in cv_results if key.startswith("mean_test_")]
+    def metric_in(self, names: Sequence[str]) -> str:
+        """Return the metric to go by, of those that there are.
+
+        Raises
+        ------
+        InvalidRequestError
+            If it is not said which of several, or there is no such metric.
+        """
         if self.metric is None and len(names) != 1:
             raise InvalidRequestError(
                 f"refit={self!r} does not say by which of {len(names)} metrics ({', '.join(names)}): give "

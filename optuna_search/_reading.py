@@ -66,7 +66,7 @@ def results_of(store: Store, kept: Sequence[Kept], space: AnySpace | None, setup
     rows = [
         Row(k.trial.number, k.trial.state.name, store.params_of(k, space), k.record, origin_text(k.trial)) for k in kept
     ]
-    return cv_results(rows, setup.n_splits, setup.error_score, setup.return_train_score)
+    return cv_results(rows, setup.n_splits, setup.error_score, setup.return_train_score, n_goals=len(setup.goals))
 
 
 def texts_of(kept: Sequence[Kept]) -> list[Mapping[str, Any]]:
@@ -79,6 +79,8 @@ def leaderboard_of(store: Store) -> Leaderboard:
     kept = [k for k in store.kept() if any(fold.test for fold in k.record.run)]
     if not kept:
         return Leaderboard.empty()
-    setup = setup_of(store.header())
+    header = store.header()
+    setup, labels = setup_of(header), labels_of(header, kept)
     results = results_of(store, kept, None, setup)
-    return Leaderboard(results, setup.metric(kept), texts_of(kept), setup.named(kept), fold_sizes=setup.fold_sizes)
+    metric, goals = setup.metric(kept), setup.named(kept)
+    return Leaderboard(results, metric, texts_of(kept), goals, fold_sizes=setup.fold_sizes, labels=labels)

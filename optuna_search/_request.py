@@ -21,6 +21,8 @@ from optuna_search._evaluate import Evaluation
 from optuna_search._fingerprint import in_use
 from optuna_search._fork import Parent
 from optuna_search._goals import TIMES, is_one_metric
+from optuna_search._hints import did_you_mean
+from optuna_search._parsimony import OneStandardError
 from optuna_search._propose import Enumeration, Proposals, Sampling, random_order
 from optuna_search._space import WHAT_A_SPACE_IS, AnySpace, FunctionSpace, Space, parse, tell_apart
 from optuna_search._workers import Limits
@@ -64,6 +66,7 @@ def check(search: Any) -> AnySpace:
         *by_name.values(),
         *_scoring_complaints(search, wrong),
         *_objectives_complaints(search, wrong),
+        *_refit_complaints(search, wrong),
         *_fork_complaints(search, wrong),
         *_resource.complaints(search, wrong),
         *_pruner_complaints(search, wrong),
@@ -100,9 +103,29 @@ def _objectives_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
     """Yield which objectives nothing measures."""
     if wrong & {"objectives", "scoring"} or not search.objectives or not (metrics := _metrics(search.scoring)):
         return
-    for name in search.objectives:
-        if (name in TIMES) == (name in metrics):
-            yield _measure.objective_complaint(search.objectives, name, metrics)
+    unknown = [name for name in search.objectives if (name in TIMES) == (name in metrics)]
+    for name in unknown:
+        yield _measure.objective_complaint(search.objectives, name, metrics)
+    goals = _measure.goals_of(search)
+    if not unknown and len(set(goals)) < len(goals):
+        yield f"objectives={search.objectives!r} names {search.scoring!r} twice: it is 'score' as well."
+
+
+def _refit_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:
+    """Yield that there is no such metric to choose the best by; of several metrics scikit-learn says so.
+
+    With one metric, and without objectives, any text means True, as in GridSearchCV.
+    """
+    if wrong & {"refit", "scoring"} or not (metrics := _metrics(search.scoring)):
+        return
+    is_single = search.scoring is None or isinstance(search.scoring, str)
+    if isinstance(search.refit, OneStandardError):
+        try:
+            search.refit.metric_in(metrics[:1] if is_single else metrics)
+        except InvalidRequestError as error:
+            yield from error.complaints
+    elif is_single and search.objectives and isinstance(search.refit, str) and search.refit not in metrics:
+        yield f"refit={search.refit!r} is not a metric of scoring. {did_you_mean(search.refit, metrics)}"
 
 
 def _fork_complaints(search: Any, wrong: Set[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import contextlib
 import math
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,9 @@ def is_multimetric(records: Sequence[Record]) -> bool:
     return any(fold.multimetric for record in records for fold in record.run)
 
 
-def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_train_score: bool) -> dict[str, Any]:
+def cv_results(
+    rows: Sequence[Row], n_splits: int, error_score: float, return_train_score: bool, n_goals: int = 1
+) -> dict[str, Any]:
     """Return ``cv_results_``: GridSearchCV's keys, one row a trial, and two keys of our own.
 
     Parameters
@@ -55,10 +58,12 @@ def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_tr
         What stands for the score of a fit that failed.
     return_train_score : bool
         Whether there are keys for the scores on the training parts.
+    n_goals : int
+        How many are pursued: with several, a trial that has failed by one is none that may win by another.
     """
     records = [row.record for row in rows]
     metrics, multimetric = metrics_of(records), is_multimetric(records)
-    pruned = np.array([row.record.pruned for row in rows])
+    unfit = np.array([row.record.pruned or (n_goals > 1 and row.state == "FAIL") for row in rows])
     # scikit-learn warns of scores that are not there. Those of pruned trials are meant to be missing: where no others
     # are, it does not hear of them.
     has_failed = any(_has_no_score(record, metrics, error_score) for record in records if not record.pruned)
@@ -76,9 +81,9 @@ def cv_results(rows: Sequence[Row], n_splits: int, error_score: float, return_tr
         if unscored:
             warnings.filterwarnings("ignore", "One or more of the train scores are non-finite")
         results = format_results([row.params for row in rows], n_splits, out, return_train_score)
-    _blank(results, records)
+    _blank(results, records, unfit)
     for metric in metrics:
-        _rank(results, metric, pruned)
+        _rank(results, metric, unfit)
     results["trial_number"] = np.array([row.number for row in rows], dtype=np.int64)
     results["trial_state"] = np.array([row.state for row in rows], dtype=object)
     if any(row.origin for row in rows):
@@ -121,20 +126,19 @@ def _has_no_score(record: Record, metrics: Sequence[str], error_score: float) ->
     return not all(map(math.isfinite, scores))
 
 
-def _blank(results: dict[str, Any], records: Sequence[Record]) -> None:
-    """Take out of the rows of pruned trials what they do not have: folds that were not run, and every mean."""
-    pruned = [place for place, record in enumerate(records) if record.pruned]
+def _blank(results: dict[str, Any], records: Sequence[Record], unfit: np.ndarray) -> None:
+    """Take out of the rows that may not win what they do not have: folds that were not run, and every mean."""
     for key in [key for key in results if re.match(r"(split\d+|mean|std)_(test|train)_", key)]:
         split = re.match(r"split(\d+)_", key)
-        for row in pruned:
+        for row in np.flatnonzero(unfit).tolist():
             if split is None or records[row].folds[int(split[1])] is None:
                 results[key][row] = math.nan
 
 
-def _rank(results: dict[str, Any], metric: str, pruned: np.ndarray) -> None:
-    """Put rows last that cannot win: pruned ones, and those with a mean of plus infinity, for that is a fault."""
+def _rank(results: dict[str, Any], metric: str, unfit: np.ndarray) -> None:
+    """Put rows last that cannot win: those without a mean, and those with one of plus infinity, for that is a fault."""
     means, ranks = results[f"mean_test_{metric}"], results[f"rank_test_{metric}"]
-    if (pruned | np.isposinf(means)).any():
+    if (unfit | np.isposinf(means)).any():
         sound = np.isfinite(means) | np.isneginf(means)
         ranks[sound] = rankdata(-means[sound], method="min")
         ranks[~sound] = sound.sum() + 1
@@ -161,9 +165,11 @@ def _best_iterations(records: Sequence[Record], n_splits: int) -> dict[str, np.n
     }
 
 
-def why_nothing_wins(results: Mapping[str, Any], metric: str, refit: Any, best: int) -> str | None:
+def why_nothing_wins(results: Mapping[str, Any], metric: str, refit: Any, best: int, n_goals: int = 1) -> str | None:
     """Return what is wrong with the row that is the best; None if it may win."""
     states, means = results["trial_state"], results[f"mean_test_{metric}"]
+    if n_goals > 1 and set(states) == {"FAIL"}:
+        return f"Not one of {len(states)} trials has a score by each of the {n_goals} objectives."
     n_pruned = int(np.sum(states == "PRUNED"))
     if n_pruned and "COMPLETE" not in states:
         others = "" if n_pruned == len(states) else ", and the others failed"
@@ -180,6 +186,15 @@ def why_nothing_wins(results: Mapping[str, Any], metric: str, refit: Any, best: 
     if np.isposinf(means).any() and not np.any(~np.isnan(means) & ~np.isposinf(means)):
         return f"Not one of {len(means)} trials has a score that can win: every mean of {metric!r} is NaN or infinite."
     return None
+
+
+def why_given_up(failures: Sequence[str | None]) -> str:
+    """Return what is wrong with trials of which not one fold has a score."""
+    (commonest, _), *_ = Counter(filter(None, failures)).most_common(1)
+    return (
+        f"Not one fold of the first {len(failures)} trials has a score, so the search was given up: {commonest}. What "
+        "a scorer raised is in the warnings."
+    )
 
 
 def report_failed_fits(records: Sequence[Record], error_score: float | str) -> None:

@@ -40,8 +40,8 @@ from optuna_search._opening import create_or_continue, open_existing, unique_nam
 from optuna_search._progress import Progress, watching
 from optuna_search._propose import Proposals
 from optuna_search._prune import Pruning, Step, first_fold_leads, steps_of
-from optuna_search._reading import results_of, setup_of, texts_of
-from optuna_search._record import Climb, Record, counts, measured_here
+from optuna_search._reading import labels_of, results_of, setup_of, texts_of
+from optuna_search._record import FAILURE, Climb, Record, counts, measured_here
 from optuna_search._rescue import reachable, refit_told_apart, rescued, take_in_spilled
 from optuna_search._resource import resource_of, training_of, whole_estimator
 from optuna_search._results import (
@@ -49,6 +49,7 @@ from optuna_search._results import (
     is_multimetric,
     metrics_of,
     report_failed_fits,
+    why_given_up,
     why_nothing_wins,
 )
 from optuna_search._signals import tidied_up_on_sigterm
@@ -64,7 +65,7 @@ from optuna_search.callbacks import is_over
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 
 #: The attributes of a fitted search that are not for its users.
-_HIDDEN = ("_study", "_study_name", "_parent", "_metric", "_goals", "_texts", "_fold_sizes")
+_HIDDEN = ("_study", "_study_name", "_parent", "_metric", "_goals", "_texts", "_fold_sizes", "_labels")
 
 
 class OptunaSearchCV(BaseSearchCV):
@@ -406,13 +407,15 @@ class OptunaSearchCV(BaseSearchCV):
         store = self._open(evaluation, routed, space)
         with in_use(self.scoring, self.estimator, space):
             try:
-                self._search(store, space, evaluation, context, started)
+                gave_up = self._search(store, space, evaluation, context, started)
                 kept = store.kept()
             except (KeyboardInterrupt, Exception) as error:
                 self._leave(rescued if isinstance(error, StorageError) else reachable, store, space, error)
                 raise
             self._report_failed_fits(kept)
             self._publish(store, kept, space)
+            if gave_up:
+                self._give_up(kept)
             self._require_a_result()
             if self.refit:
                 with refit_told_apart():
@@ -469,7 +472,8 @@ class OptunaSearchCV(BaseSearchCV):
 
     # --- the search ---
 
-    def _search(self, store: Store, space: AnySpace, evaluation: Evaluation, context: Any, started: float) -> None:
+    def _search(self, store: Store, space: AnySpace, evaluation: Evaluation, context: Any, started: float) -> bool:
+        """Run trials until the search ends, and return whether that was because none could be scored."""
         trials = store.trials()
         budget, proposals = self._plan(trials, space, started)
         pruner = _request.pruner_of(self, space, evaluation)
@@ -507,6 +511,7 @@ class OptunaSearchCV(BaseSearchCV):
             progress.close()
             tell(engine.warned)
         search_context.call_on_fit_task_end(estimator=self)
+        return engine.gave_up
 
     def _plan(
         self, trials: Sequence[FrozenTrial], space: AnySpace, started: float
@@ -531,9 +536,18 @@ class OptunaSearchCV(BaseSearchCV):
         try:
             report_failed_fits([k.record for k in kept], self.error_score)
         except ValueError as error:
-            if self.study_name is not None:
-                error.add_note("They are kept and count. To try again, give another study_name, or more n_trials.")
+            self._say_how_to_try_again(error)
             raise
+
+    def _say_how_to_try_again(self, error: Exception) -> None:
+        if self.study_name is not None:
+            error.add_note("They are kept and count. To try again, give another study_name, or more n_trials.")
+
+    def _give_up(self, kept: Sequence[Kept]) -> None:
+        """Raise what every trial so far has come to."""
+        error = NoResultError(why_given_up([k.trial.user_attrs.get(FAILURE) for k in kept]))
+        self._say_how_to_try_again(error)
+        raise error
 
     def _publish(self, store: Store, kept: Sequence[Kept], space: AnySpace | None) -> None:
         """Set every fitted attribute but the refitted estimator, as far as there is something to set."""
@@ -548,7 +562,7 @@ class OptunaSearchCV(BaseSearchCV):
         if not kept:
             return
         records = [k.record for k in kept]
-        self._texts, self._fold_sizes = texts_of(kept), setup.fold_sizes
+        self._texts, self._fold_sizes, self._labels = texts_of(kept), setup.fold_sizes, labels_of(header, kept)
         self.multimetric_ = is_multimetric(records)
         self.cv_results_ = results = results_of(store, kept, space, setup)
         named = self.multimetric_ and isinstance(self.refit, str)
@@ -568,8 +582,8 @@ class OptunaSearchCV(BaseSearchCV):
         Raises
         ------
         NoResultError
-            If no trial was finished, or every score is plus infinity. Where every score is NaN, the first row
-            is taken and scikit-learn's warning says so, as in ``GridSearchCV``.
+            If no trial was finished, every score is plus infinity, or no trial has a score by each of several goals.
+            Where every score is NaN, the first row is taken and scikit-learn's warning says so, as in ``GridSearchCV``.
         """
         if not hasattr(self, "cv_results_"):  # in a fork there may be results and no trial of its own
             raise NoResultError(
@@ -577,7 +591,7 @@ class OptunaSearchCV(BaseSearchCV):
             )
         if not hasattr(self, "best_index_"):  # several metrics, of which none chooses
             return
-        if (why := why_nothing_wins(self.cv_results_, self._metric, self.refit, self.best_index_)) is not None:
+        if why := why_nothing_wins(self.cv_results_, self._metric, self.refit, self.best_index_, len(self._goals)):
             raise NoResultError(why)
 
     def _refit(self, evaluation: Evaluation, record: Record, context: Any, about: dict[str, Any]) -> None:
@@ -608,7 +622,7 @@ class OptunaSearchCV(BaseSearchCV):
         """The leaderboard: the trials with a score, best first, as a sequence that shows itself as a table."""
         if "cv_results_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} object has no attribute 'top_n_': it is not fitted.")
-        return Leaderboard(self.cv_results_, self._metric, self._texts, self._goals, fold_sizes=self._fold_sizes)
+        return self._board()
 
     @property
     def pareto_front_(self) -> Leaderboard:
@@ -618,7 +632,12 @@ class OptunaSearchCV(BaseSearchCV):
         if len(self._goals) == 1:
             raise AttributeError(f"pareto_front_ is there with several objectives; see top_n_ for {self._metric!r}.")
         rows = pareto_rows(self.cv_results_, self._goals)
-        return Leaderboard(self.cv_results_, self._metric, self._texts, self._goals, rows, self._fold_sizes)
+        return self._board(rows)
+
+    def _board(self, rows: set[int] | None = None) -> Leaderboard:
+        return Leaderboard(
+            self.cv_results_, self._metric, self._texts, self._goals, rows, self._fold_sizes, self._labels
+        )
 
     @property
     def study_(self) -> optuna.Study:

@@ -215,7 +215,8 @@ class TestLooking:
         code, _, err = says(capsys, "top", "several", "--by", "hihg", "--storage", kept)
         assert code == 1
         assert err == (
-            "optuna-search: by='hihg' is not a metric of this search; its metrics: high, low. Did you mean 'high'?\n"
+            "optuna-search: by='hihg' is not a metric of this search; there are: high, low, fit_time, score_time. "
+            "Did you mean 'high'?\n"
         )
 
     @of_failures

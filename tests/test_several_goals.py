@@ -14,11 +14,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
-from optuna_search import OptunaSearchCV, studies
+from optuna_search import OptunaSearchCV, one_standard_error, studies
 from optuna_search.__main__ import main
 from optuna_search._goals import fronts, goals_in, named_by, objective_of
 from optuna_search._propose import _worth_knowing
-from optuna_search.exceptions import InvalidRequestError, StudyMismatchError
+from optuna_search.exceptions import InvalidRequestError, NoResultError, StudyMismatchError
 
 X, Y = load_iris(return_X_y=True)
 SPACE = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
@@ -164,8 +164,33 @@ def test_a_trial_without_a_score_by_every_goal_has_failed_and_is_not_on_the_fron
     results = fitted.cv_results_
     assert ((results["trial_state"] == "FAIL") == (results["param_x"].astype(float) > 0.5)).all()
     assert all(leader.params["x"] <= 0.5 for leader in fitted.pareto_front_)
+    # By the other metric it is the best, and still it is not on the board and does not win.
+    assert max(results["split0_test_one"]) > 0.5 >= fitted.best_params_["x"]
+    assert all(leader.params["x"] <= 0.5 for leader in fitted.top_n_(by="one"))
+    assert fitted.top_n_(by="one")[0].rank == 1
     failed = next(trial for trial in fitted.study_.trials if trial.params["x"] > 0.5)
     assert failed.user_attrs["failure"].startswith("non-finite score: some=[nan")
+
+
+def test_where_no_trial_has_a_score_by_every_goal_nothing_wins():
+    nowhere = {"x": [0.7, 0.8]}
+    fitted = search(nowhere, scoring={"one": one, "some": not_for_all}, objectives=["some", "one"])
+    with (
+        pytest.warns(UserWarning, match="One or more of the test scores are non-finite"),
+        pytest.raises(NoResultError, match="Not one of 2 trials has a score by each of the 2 objectives"),
+    ):
+        fitted.fit(X, Y)
+    assert not fitted.top_n_ and not fitted.pareto_front_
+
+
+def test_a_board_is_sorted_by_the_name_of_the_one_scorer_and_by_times():
+    fitted = OptunaSearchCV(TwoScores(), {"x": [0.1, 0.4, 0.2]}, scoring="accuracy", cv=2).fit(X, Y)
+    assert fitted.top_n_(by="accuracy") == fitted.top_n_(by="score") == fitted.top_n_
+    quickest = fitted.top_n_(by="fit_time")
+    assert [one.score for one in quickest] == sorted(fitted.cv_results_["mean_fit_time"])
+    assert set(quickest[0].metrics) == {"score"} and "fit_time" in repr(quickest)
+    with pytest.raises(InvalidRequestError, match="there are: accuracy, fit_time, score_time, score"):
+        fitted.top_n_(by="f1")
 
 
 def test_fronts_come_one_after_the_other():
@@ -327,12 +352,21 @@ def test_a_line_tells_each_goal_and_the_least_time_is_the_best(capfd):
         ({"sampler": optuna.samplers.CmaEsSampler()}, r"pursues one goal; for objectives=\['one', 'other'\] there are"),
         ({"objectives": ["one", "speed"]}, r"'speed' is not a metric of scoring; there are one, other, fit_time"),
         ({"objectives": ["one", "one"]}, r"names 'one' twice"),
+        ({"scoring": "f1", "objectives": ["f1", "score"]}, r"names 'f1' twice: it is 'score' as well"),
+        ({"scoring": "f1", "objectives": ["f1", "fit_time"], "refit": "fit_time"}, r"refit='fit_time' is not a metric"),
+        (
+            {"scoring": None, "objectives": ["f1", "fit_time"]},
+            r"'f1' is not a metric .* Name others in scoring as well",
+        ),
+        ({"refit": one_standard_error}, r"does not say by which of 2 metrics \(one, other\)"),
+        ({"refit": one_standard_error.by("ohter")}, r"there is no such metric. Did you mean 'other'"),
+        ({"scoring": "f1", "objectives": None, "refit": one_standard_error.by("f1")}, r"There are: 'score'"),
         (
             {"scoring": {"one": one, "fit_time": other}, "objectives": ["one", "fit_time"]},
             r"'fit_time' is a time, and a metric of scoring as well; give the metric another name",
         ),
     ],
-    ids=range(7),
+    ids=range(13),
 )
 def test_what_cannot_be_pursued_is_refused_before_the_first_fit(how, said):
     made = search(**how)

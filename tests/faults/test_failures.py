@@ -56,6 +56,23 @@ def test_a_search_in_which_nothing_can_be_fitted_stops_after_five_trials(sampler
     assert f"no fit is possible with x={Counted.fits[0]:.1f}" in str(error.value)
 
 
+def test_a_search_in_which_nothing_can_be_scored_stops_after_five_trials():
+    def broken(estimator, X, y):
+        raise ValueError("no score is possible")
+
+    hopeless = made(LINE, n_trials=40, scoring=broken, study_name="hopeless", storage=InMemoryStorage())
+    with (
+        pytest.warns(UserWarning, match="(?s)no score is possible.*10 times in this search"),
+        pytest.warns(UserWarning, match="One or more of the test scores are non-finite"),
+        pytest.raises(
+            NoResultError, match=r"first 5 trials has a score.*non-finite score: score=\[nan, nan\]"
+        ) as error,
+    ):
+        hopeless.fit(X, Y)
+    assert len(hopeless.cv_results_["params"]) == 5
+    assert "give another study_name" in error.value.__notes__[0]
+
+
 @pytest.mark.parametrize("n_jobs", [2, 3])
 def test_a_hopeless_search_stops_with_many_workers_too(n_jobs):
     hopeless = made(LINE, AlwaysFails(), n_trials=40, n_jobs=n_jobs)
