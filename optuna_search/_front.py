@@ -21,21 +21,28 @@ class Front:
     Examples
     --------
     >>> front = Front([StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE])
-    >>> [front.takes(values) for values in [(0.8, 3.0), (0.7, 4.0), (0.9, 5.0)]], len(front.losses)
-    ([True, False, True], 2)
+    >>> [front.takes(values) for values in [(0.8, 3.0), (0.7, 4.0), (0.9, 5.0), (0.9, 5.0)]], len(front)
+    ([True, False, True, False], 3)
     """
 
     def __init__(self, directions: Sequence[StudyDirection]) -> None:
         #: What each goal is multiplied by, so that less is better.
         self.signs = tuple(-1.0 if one == StudyDirection.MAXIMIZE else 1.0 for one in directions)
-        self.losses: list[Losses] = []
+        #: What there is on it, and how often.
+        self.losses: dict[Losses, int] = {}
+
+    def __len__(self) -> int:
+        """Return how many trials are on it."""
+        return sum(self.losses.values())
 
     def takes(self, values: Sequence[float]) -> bool:
-        """Take a trial in if it belongs there, and return whether it does; one that another one equals does not."""
+        """Take a trial in if it belongs there, and return whether it is better than what was known."""
         losses = self._losses(values)
         if any(_reach(known, losses) for known in self.losses):
+            if losses in self.losses:
+                self.losses[losses] += 1
             return False
-        self.losses = [known for known in self.losses if not _reach(losses, known)] + [losses]
+        self.losses = {known: n for known, n in self.losses.items() if not _reach(losses, known)} | {losses: 1}
         return True
 
     def reaches(self, target: Sequence[float]) -> bool:

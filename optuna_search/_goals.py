@@ -66,7 +66,9 @@ def directions(goals: Sequence[Goal]) -> list[StudyDirection]:
 
 
 def fronts(values: np.ndarray, goals: Sequence[Goal]) -> np.ndarray:
-    """Return how many fronts are before each of some trials: 0 for those that none is better than in every respect.
+    """Return how many fronts are before each of some trials: 0 for those on the Pareto front.
+
+    On it is what no other one is better than by one goal, and as good as by all others.
 
     Parameters
     ----------

@@ -46,15 +46,15 @@ class History:
         Parameters
         ----------
         trials : sequence of FrozenTrial
-            All trials of the study, in the order of their numbers.
+            All trials of the study, in the order of their numbers; fewer than at another time, where threads overlap.
         """
         with self._lock:  # Optuna calls callbacks in threads
-            fresh = sorted(self._running | set(range(self._n_seen, len(trials))))
-            self._running = {number for number in fresh if not trials[number].state.is_finished()}
+            open_ones = self._running | set(range(self._n_seen, len(trials)))
+            ended = sorted(n for n in open_ones if n < len(trials) and trials[n].state.is_finished())
+            self._running = open_ones.difference(ended)
             self._n_seen = max(self._n_seen, len(trials))
-            for number in fresh:
-                if number not in self._running:
-                    self._add(trials[number])
+            for number in ended:
+                self._add(trials[number])
 
     def _add(self, trial: FrozenTrial) -> None:
         if self._is_ours and not counts(trial):

@@ -66,7 +66,8 @@ def bias_in(results: Mapping[str, Any], metric: str, ratio: float) -> float:
     ratio : float
         Samples in the test part of a fold for each in its training part.
     """
-    may_win = results["trial_state"] != "FAIL"
+    # Those that were pruned would have come to something, and have no mean.
+    may_win = np.isfinite(results[f"mean_test_{metric}"]) | (results["trial_state"] == "PRUNED")
     if "n_resources" in results:  # with a part of the resource it is another model that was scored
         may_win &= results["n_resources"] == results["n_resources"].max()
     return selection_bias(fold_scores(results, f"test_{metric}")[may_win], ratio)

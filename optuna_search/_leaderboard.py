@@ -22,6 +22,10 @@ from optuna_search.exceptions import InvalidRequestError
 MAX_WIDTH = 40
 #: The same in HTML, where a cell breaks its lines.
 MAX_WIDTH_HTML = 200
+#: The columns of a data frame beside metrics and parameters.
+FRAME = (
+    "rank", "trial_number", "std", "standard_error", "confidence_low", "confidence_high", "is_tied_with_best", "origin",
+)  # fmt: skip
 #: How sure to be: the level of intervals, and one minus that of tests.
 LEVEL = 0.95
 #: What stands beside an entry that cannot be told apart from the first, and what is said of it.
@@ -129,17 +133,17 @@ class Leaderboard(Sequence[Leader]):
         tied = _tied(results, column, order, ratio)
         self._leaders = [
             Leader(
-                int(ranks[i]),
-                int(results["trial_number"][i]),
-                dict(results["params"][i]),
-                float(means[i]),
-                float(stds[i]),
-                float(errors[i]),
-                (float(means[i] - halves[i]), float(means[i] + halves[i])),
-                is_tied,
-                {name: float(results[f"mean_{key}"][i]) for name, key in columns.items()},
-                origins[i],
-                texts[i],
+                rank=int(ranks[i]),
+                trial_number=int(results["trial_number"][i]),
+                params=dict(results["params"][i]),
+                score=float(means[i]),
+                std=float(stds[i]),
+                standard_error=float(errors[i]),
+                confidence_interval=(float(means[i] - halves[i]), float(means[i] + halves[i])),
+                is_tied_with_best=is_tied,
+                metrics={name: float(results[f"mean_{key}"][i]) for name, key in columns.items()},
+                origin=origins[i],
+                texts=texts[i],
             )
             for i, is_tied in zip(order, tied, strict=True)
         ]
@@ -191,7 +195,12 @@ class Leaderboard(Sequence[Leader]):
         return len(self._leaders)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Leaderboard) and self._leaders == other._leaders
+        return isinstance(other, Leaderboard) and self.metric == other.metric and self._identity == other._identity
+
+    @property
+    def _identity(self) -> list[tuple[Any, ...]]:
+        """What tells boards apart; parameters go by their texts, for objects need not tell whether they are equal."""
+        return [(e.rank, e.trial_number, e.score, e.texts, e.origin) for e in self._leaders]
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -250,14 +259,14 @@ class Leaderboard(Sequence[Leader]):
         columns: dict[str, list[Any]] = {
             "rank": [e.rank for e in self._leaders],
             "trial_number": [e.trial_number for e in self._leaders],
-            self.metric: [e.score for e in self._leaders],
+            _in_frame(self.metric): [e.score for e in self._leaders],
             "std": [e.std for e in self._leaders],
             "standard_error": [e.standard_error for e in self._leaders],
             "confidence_low": [e.confidence_interval[0] for e in self._leaders],
             "confidence_high": [e.confidence_interval[1] for e in self._leaders],
             "is_tied_with_best": [e.is_tied_with_best for e in self._leaders],
         }
-        columns |= {name: [e.metrics[name] for e in self._leaders] for name in metrics}
+        columns |= {_in_frame(name): [e.metrics[name] for e in self._leaders] for name in metrics}
         if any(e.origin for e in self._leaders):
             columns["origin"] = [e.origin for e in self._leaders]
         objects = {f"param_{name}": [e.params.get(name) for e in self._leaders] for name in params}
@@ -302,6 +311,11 @@ def _tied(results: Mapping[str, Any], column: str, order: Sequence[int], ratio: 
     with np.errstate(invalid="ignore"):  # minus infinity is a score
         _, p = corrected_t_test(folds[:1] - folds, ratio)
     return [None if np.isnan(one) else bool(one > 1 - LEVEL) for one in p]
+
+
+def _in_frame(metric: str) -> str:
+    """Return what the column of a metric is called in a data frame: as the metric, where nothing else is."""
+    return f"mean_test_{metric}" if metric in FRAME or metric.startswith("param_") else metric
 
 
 def _known(number: float) -> str:

@@ -196,8 +196,9 @@ def goals_of(search: Any, fold: Fold | None = None) -> tuple[Goal, ...]:
     goals = _asked_for(search)
     if fold is None:
         return goals
-    if fold.multimetric and callable(search.scoring):
-        check_refit(search, fold.test)
+    if callable(search.scoring):
+        if fold.multimetric:
+            check_refit(search, fold.test)
         for name in search.objectives or ():
             if (name in TIMES) == (name in fold.test):
                 raise InvalidRequestError(objective_complaint(search.objectives, name, list(fold.test)))

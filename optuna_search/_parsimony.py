@@ -80,13 +80,14 @@ class OneStandardError:
         """
         names = [key.removeprefix("mean_test_") for key in cv_results if key.startswith("mean_test_")]
         column = f"test_{self.metric_in(names)}"
-        scores = fold_scores(cv_results, column)
-        rows = np.flatnonzero(np.isfinite(scores).all(axis=1))
+        scores, all_means = fold_scores(cv_results, column), np.asarray(cv_results[f"mean_{column}"])
+        # One that was pruned with a part of a resource has scores, and no mean.
+        rows = np.flatnonzero(np.isfinite(scores).all(axis=1) & np.isfinite(all_means))
         if not len(rows):
             raise NoResultError(
                 f"{self!r} has nothing to choose from: no row of cv_results_ has a score in every fold."
             )
-        means = np.asarray(cv_results[f"mean_{column}"])[rows]
+        means = all_means[rows]
         best = int(np.argmax(means))
         error = standard_error(np.std(scores[rows[best]]), n_folds_of(cv_results))
         close = means >= means[best] - np.nan_to_num(error)

@@ -184,8 +184,9 @@ class Progress:
         if not self._front.losses:
             return ""
         if len(self._goals) > 1:
-            return f"front of {len(self._front.losses)}"
-        return f"best {self._front.signs[0] * self._front.losses[0][0]:{form}}"
+            return f"front of {len(self._front)}"
+        ((loss,),) = self._front.losses
+        return f"best {self._front.signs[0] * loss:{form}}"
 
     def complete(self) -> None:
         """Show that the search has come to its end, also where that is before what was to be the last trial."""

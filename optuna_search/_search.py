@@ -226,7 +226,7 @@ class OptunaSearchCV(BaseSearchCV):
     study_ : optuna.Study
         The study, an ordinary one. What stands for an object in it is its token.
     n_trials_ : int
-        Trials of the study that count: complete, or failed by their estimator, and measured here.
+        Trials of the study that count: complete, pruned, or failed by their estimator, and measured here.
     fork_report_ : ForkReport
         What came over from the parent: ``carried``, ``filled``, ``dropped``, ``retried``, and what is tried first
         where the parent could not look, ``probed``; it prints as a table.
@@ -626,7 +626,10 @@ class OptunaSearchCV(BaseSearchCV):
 
     @property
     def pareto_front_(self) -> Leaderboard:
-        """The leaderboard of the trials that no other one is better than in every respect; only with several goals."""
+        """The leaderboard of the trials that no other one is better than by one goal, and as good as by all others.
+
+        It is there only with several goals.
+        """
         if "cv_results_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} object has no attribute 'pareto_front_': it is not fitted.")
         if len(self._goals) == 1:

@@ -153,8 +153,9 @@ class TargetReached(StoppingRule):
     score: float | tuple[float, ...]
 
     def __post_init__(self) -> None:
-        score: Any = self.score
-        is_one = not isinstance(score, Sequence | np.ndarray) or isinstance(score, str | bytes)
+        given: Any = self.score
+        score = given.tolist() if isinstance(given, np.ndarray) else given
+        is_one = not isinstance(score, Sequence) or isinstance(score, str | bytes)
         numbers = [score] if is_one else list(score)
         if not numbers or not all(_is_finite(number) for number in numbers):
             raise InvalidRequestError(f"score={score!r} must be a finite number, or a sequence of some.")
@@ -184,7 +185,10 @@ class TargetReached(StoppingRule):
 
 
 def _is_finite(number: Any) -> bool:
-    return not isinstance(number, bool) and isinstance(number, Real) and math.isfinite(number)
+    try:
+        return not isinstance(number, bool) and isinstance(number, Real) and math.isfinite(number)
+    except OverflowError:  # a whole number that is larger than any float
+        return False
 
 
 def is_over(callbacks: Sequence[Any], study: optuna.Study) -> bool:

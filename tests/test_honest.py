@@ -11,6 +11,7 @@ import pytest
 from estimators import KnownScore, high, low
 from scipy.stats import norm, t
 from sklearn.base import BaseEstimator, clone
+from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 
@@ -250,6 +251,16 @@ class NoisyFailing(Noisy):
         return super().fit(X, y)
 
 
+@pytest.mark.parametrize("state", ["FAIL", "COMPLETE"])
+def test_what_counts_is_the_metric_that_chooses_and_not_the_state_of_a_trial(state):
+    results = {f"split{i}_test_a": LUCK[:, i] for i in range(5)} | {"mean_test_a": LUCK.mean(axis=1)}
+    states = np.full(40, "COMPLETE", dtype=object)
+    states[30:] = state  # by another metric, which is pursued
+    assert bias_in(results | {"trial_state": states}, "a", 0.25) == selection_bias(LUCK, 0.25)
+    without = {name: np.where(np.arange(40) < 30, column, np.nan) for name, column in results.items()}
+    assert bias_in(without | {"trial_state": states}, "a", 0.25) == selection_bias(LUCK[:30], 0.25)
+
+
 def test_scores_with_a_part_of_a_resource_are_those_of_other_models():
     results = {f"split{i}_test_score": LUCK[:, i] for i in range(5)}
     results |= {"mean_test_score": LUCK.mean(axis=1), "trial_state": np.full(40, "COMPLETE", dtype=object)}
@@ -414,6 +425,17 @@ def test_a_pruned_candidate_is_not_chosen():
     )
     assert "PRUNED" in search.cv_results_["trial_state"]
     assert search.cv_results_["trial_state"][search.best_index_] == "COMPLETE"
+
+
+def test_a_candidate_that_was_pruned_with_a_part_of_a_resource_is_not_chosen():
+    forest = RandomForestClassifier(max_features=1, random_state=0)
+    search = OptunaSearchCV(
+        forest, {"max_depth": [1, 2, 5], "min_samples_leaf": [1, 20]}, resource="n_estimators", max_resources=9, cv=3,
+        pruner="successive-halving", refit=one_standard_error,
+    ).fit(*load_iris(return_X_y=True))  # fmt: skip
+    results = search.cv_results_
+    assert (results["trial_state"] == "PRUNED").any() and np.isfinite(results["split2_test_score"]).all()
+    assert results["trial_state"][search.best_index_] == "COMPLETE"
 
 
 @pytest.mark.parametrize("rule", [one_standard_error, one_standard_error.by("low")], ids=repr)

@@ -234,6 +234,16 @@ def test_a_trial_that_took_long_is_judged_by_what_ended_after_it():
     assert history.n_since == 0
 
 
+def test_an_older_list_of_trials_takes_nothing_back():
+    history, running = History([StudyDirection.MAXIMIZE], is_ours=False), create_trial(state=TrialState.RUNNING)
+    ended = [create_trial(value=2.0), create_trial(value=1.0)]
+    history.take_in([*ended, running])
+    history.take_in(ended[:1])
+    assert (history.n_since, len(history.front)) == (1, 1)
+    history.take_in([*ended, create_trial(value=2.0)])
+    assert (history.n_since, len(history.front)) == (2, 2)
+
+
 # --- what they cost, and what they are --------------------------------------------------------------------------------
 
 
@@ -286,7 +296,8 @@ def test_a_rule_is_a_value(rule):
 def test_its_repr_is_how_it_is_made():
     assert repr(NoImprovement(np.int64(20))) == "NoImprovement(n_trials=20)"
     assert repr(TargetReached(np.float64(0.5))) == "TargetReached(score=0.5)"
-    assert repr(TargetReached([1, 0.5])) == "TargetReached(score=(1.0, 0.5))"
+    assert repr(TargetReached([1, 0.5])) == repr(TargetReached(np.array([1, 0.5]))) == "TargetReached(score=(1.0, 0.5))"
+    assert TargetReached(np.array(0.5)) == TargetReached(0.5)
 
 
 @pytest.mark.parametrize("n_trials", [0, -1, 2.0, "3", None, True, np.True_, float("nan")])
@@ -296,7 +307,8 @@ def test_no_improvement_in_no_number_of_trials_is_refused(n_trials):
 
 
 @pytest.mark.parametrize(
-    "score", ["0.9", b"ab", None, True, np.True_, float("nan"), float("inf"), (), [], (0.5, None), {0.5: 1}, 1j]
+    "score",
+    ["0.9", b"ab", None, True, np.True_, float("nan"), float("inf"), (), [], (0.5, None), {0.5: 1}, 1j, 10**400],
 )
 def test_a_target_that_is_no_number_is_refused(score):
     with pytest.raises(InvalidRequestError, match=r"^score=.* must be a finite number, or a sequence of some\.$"):

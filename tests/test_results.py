@@ -514,6 +514,24 @@ def test_parameters_in_the_data_frame_are_the_objects_themselves():
     assert {type(value) for value in frame["param_x"]} == {int, type(None)}
 
 
+def test_a_metric_may_be_called_as_a_column_of_the_data_frame():
+    scoring = {"std": high, "rank": low, "high": high}
+    search = OptunaSearchCV(KnownScore(), {"x": [1.0, 2.0]}, cv=2, scoring=scoring, refit="std").fit(X, Y)
+    frame = search.top_n_.to_frame()
+    assert list(frame["rank"]) == [1, 2]
+    for name in ("std", "rank"):
+        assert list(frame[f"mean_test_{name}"]) == sorted(
+            search.cv_results_[f"mean_test_{name}"], reverse=name == "std"
+        )
+    assert list(frame["high"]) == list(frame["mean_test_std"])
+
+
+def test_a_board_equals_itself_whatever_its_candidates_can_be_compared_with():
+    grid = {"choice": [np.arange(2), np.arange(3)]}
+    search = OptunaSearchCV(KnownScore(), grid, cv=[(np.arange(4), np.arange(4, 8))]).fit(X, Y)
+    assert search.top_n_ == search.top_n_ and search.top_n_ != search.top_n_(1)
+
+
 def test_the_leaderboard_becomes_a_data_frame():
     search = ranked()
     frame = search.top_n_(4).to_frame()

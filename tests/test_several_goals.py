@@ -324,6 +324,14 @@ def test_other_data_have_the_front_of_the_parent_tried_first():
 # --- watching it ------------------------------------------------------------------------------------------------------
 
 
+def test_the_bar_counts_equals_on_the_front(capfd):
+    fitted = search({"x": [0.1, 0.1, 0.2], "y": [0.0, 0.0, 0.5]}, n_trials=None, verbose=1).fit(X, Y)
+    assert (
+        len(fitted.pareto_front_) == len(fitted.study_.best_trials) > len({one.score for one in fitted.pareto_front_})
+    )
+    assert f"front of {len(fitted.pareto_front_)}" in capfd.readouterr().err.splitlines()[-1]
+
+
 def test_the_bar_shows_how_many_trials_are_on_the_front(capfd):
     fitted = search(n_trials=6, verbose=1).fit(X, Y)
     last = capfd.readouterr().err.splitlines()[-1].rpartition("\r")[2]
@@ -352,6 +360,10 @@ def test_a_line_tells_each_goal_and_the_least_time_is_the_best(capfd):
         ({"sampler": optuna.samplers.CmaEsSampler()}, r"pursues one goal; for objectives=\['one', 'other'\] there are"),
         ({"objectives": ["one", "speed"]}, r"'speed' is not a metric of scoring; there are one, other, fit_time"),
         ({"objectives": ["one", "one"]}, r"names 'one' twice"),
+        (
+            {"scoring": one, "objectives": ["two", "fit_time"], "refit": True},
+            r"'two' is not a metric.* there are score,",
+        ),
         ({"scoring": "f1", "objectives": ["f1", "score"]}, r"names 'f1' twice: it is 'score' as well"),
         ({"scoring": "f1", "objectives": ["f1", "fit_time"], "refit": "fit_time"}, r"refit='fit_time' is not a metric"),
         (
@@ -366,13 +378,13 @@ def test_a_line_tells_each_goal_and_the_least_time_is_the_best(capfd):
             r"'fit_time' is a time, and a metric of scoring as well; give the metric another name",
         ),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_what_cannot_be_pursued_is_refused_before_the_first_fit(how, said):
     made = search(**how)
     with pytest.raises(InvalidRequestError, match=said):
         made.fit(X, Y)
-    assert not hasattr(made, "study_")
+    assert not getattr(made, "n_trials_", 0)
 
 
 def test_a_metric_that_is_called_like_a_time_is_a_metric_where_it_is_pursued_by_refit():
