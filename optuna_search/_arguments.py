@@ -67,7 +67,8 @@ COMMANDS: dict[str, _Command] = {
         _NAME
         | {
             "-n": {"type": whole_number, "default": 5, "help": "how many (5)"},
-            "--by": {"metavar": "METRIC", "help": "sort by this metric, not by the one that was pursued"},
+            "--by": {"metavar": "METRIC", "help": "sort by this metric or time, not by what was pursued"},
+            "--front": {"action": "store_true", "help": "only the Pareto front, of several goals"},
         },
     ),
     "rename": _Command(

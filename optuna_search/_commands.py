@@ -169,7 +169,8 @@ def _facts(facts: Mapping[str, str]) -> str:
 def _top(args: Namespace) -> Answer:
     store = _opened(args)
     with in_plain_words(storage_of(args)):
-        board = leaderboard_of(store)(args.n, by=args.by)
+        board = leaderboard_of(store)
+        board = (board.pareto_front() if args.front else board)(args.n, by=args.by)
     return Answer(repr(board), [_leader(leader) for leader in board])
 
 

@@ -180,9 +180,26 @@ class Leaderboard(Sequence[Leader]):
             )
         if n is not None and (not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1):
             raise InvalidRequestError(f"n={n!r} must be a whole number from 1, or None for all entries.")
-        board = Leaderboard(self._results, metric, self._texts, self._goals, self._rows, self._fold_sizes, self._labels)
-        first: Leaderboard = board[:n]
+        first: Leaderboard = self._again(metric, self._rows)[:n]
         return first
+
+    def pareto_front(self) -> Leaderboard:
+        """Return the board of the trials that no other one is better than by one goal, and as good as by all others.
+
+        Raises
+        ------
+        InvalidRequestError
+            If there is one goal only.
+        """
+        if not self._leaders:
+            return self
+        if len(self._goals) < 2:
+            raise InvalidRequestError(f"A Pareto front is of several goals, and here {self.metric!r} is the only one.")
+        return self._again(self.metric, pareto_rows(self._results, self._goals))
+
+    def _again(self, metric: str, rows: Collection[int] | None) -> Leaderboard:
+        """Return the board of the same results with these rows, sorted by a metric."""
+        return Leaderboard(self._results, metric, self._texts, self._goals, rows, self._fold_sizes, self._labels)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):

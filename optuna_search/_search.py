@@ -34,7 +34,7 @@ from optuna_search._goals import objective_of
 from optuna_search._header import Header
 from optuna_search._honest import bias_in
 from optuna_search._kept import Kept, candidate_of
-from optuna_search._leaderboard import Leaderboard, pareto_rows
+from optuna_search._leaderboard import Leaderboard
 from optuna_search._lease import renewed
 from optuna_search._opening import create_or_continue, open_existing, unique_name, warn_of_foreign_trials
 from optuna_search._progress import Progress, watching
@@ -490,10 +490,10 @@ class OptunaSearchCV(BaseSearchCV):
         callbacks = _request.callbacks_of(self)
         watch = watching(progress, callbacks, store.study)
         engine = Engine(
-            store, space, proposals, Pruning(pruner), steps, climb, evaluation.n_splits, budget,
-            goals_of, self._error_score,
-            lambda task_id: fold_context(search_context, task_id), watch, progress.update,
-            functools.partial(prefix_of, evaluation.estimator),
+            store=store, space=space, proposals=proposals, pruning=Pruning(pruner), steps=steps, climb=climb,
+            n_splits=evaluation.n_splits, budget=budget, goals_of=goals_of, error_score=self._error_score,
+            fold_context=functools.partial(fold_context, search_context), watch=watch, heard=progress.update,
+            prefix_of=functools.partial(prefix_of, evaluation.estimator),
         )  # fmt: skip
         engine.hear()
         progress.begin()
@@ -622,7 +622,9 @@ class OptunaSearchCV(BaseSearchCV):
         """The leaderboard: the trials with a score, best first, as a sequence that shows itself as a table."""
         if "cv_results_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} object has no attribute 'top_n_': it is not fitted.")
-        return self._board()
+        return Leaderboard(
+            self.cv_results_, self._metric, self._texts, self._goals, fold_sizes=self._fold_sizes, labels=self._labels
+        )
 
     @property
     def pareto_front_(self) -> Leaderboard:
@@ -634,13 +636,7 @@ class OptunaSearchCV(BaseSearchCV):
             raise AttributeError(f"{type(self).__name__} object has no attribute 'pareto_front_': it is not fitted.")
         if len(self._goals) == 1:
             raise AttributeError(f"pareto_front_ is there with several objectives; see top_n_ for {self._metric!r}.")
-        rows = pareto_rows(self.cv_results_, self._goals)
-        return self._board(rows)
-
-    def _board(self, rows: set[int] | None = None) -> Leaderboard:
-        return Leaderboard(
-            self.cv_results_, self._metric, self._texts, self._goals, rows, self._fold_sizes, self._labels
-        )
+        return self.top_n_.pareto_front()
 
     @property
     def study_(self) -> optuna.Study:

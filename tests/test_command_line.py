@@ -211,6 +211,12 @@ class TestLooking:
         by_high = told(capsys, "top", "several", "--by", "high", "--storage", kept)
         assert [leader["trial_number"] for leader in by_high] == [1, 0]
 
+    def test_a_front_of_one_goal(self, kept, capsys):
+        code, _, err = says(capsys, "top", "several", "--front", "--storage", kept)
+        assert (code, err) == (
+            1, "optuna-search: A Pareto front is of several goals, and here 'low' is the only one.\n"
+        )  # fmt: skip
+
     def test_a_mistyped_metric(self, kept, capsys):
         code, _, err = says(capsys, "top", "several", "--by", "hihg", "--storage", kept)
         assert code == 1

@@ -267,6 +267,9 @@ def test_a_study_of_several_goals_is_copied_exported_and_compared(tmp_path, caps
     studies.import_study(str(tmp_path / "two.study"), str(tmp_path / "other.db"))
     assert studies.load_study("two", str(tmp_path / "other.db")).directions == fitted.study_.directions
     studies.export_study("two", str(tmp_path / "two.csv"), path)
+    capsys.readouterr()
+    assert main(["--storage", path, "top", "two", "-n", "9", "--front"]) == 0
+    assert capsys.readouterr().out == f"{fitted.pareto_front_}\n"
     assert main(["--storage", path, "top", "two"]) == 0
     assert main(["--storage", path, "show", "two"]) == 0
     assert "objective  " in (said := capsys.readouterr().out) and "['one', 'other']" in said
