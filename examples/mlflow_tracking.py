@@ -73,7 +73,7 @@ def log_search(search):
         log_trial(search.study_, trials[number])
     run, best = run_of(search.study_), str(search.best_trial_.number)
     with mlflow.start_run(run.info.run_id):
-        mlflow.log_metric(f"best_{search.refit}", search.best_score_)
+        mlflow.log_metric("best_score", search.best_score_)
         if run.data.tags.get("best_trial") != best:
             mlflow.sklearn.log_model(search.best_estimator_, name="model", pip_requirements=["scikit-learn"])
             mlflow.set_tag("best_trial", best)

@@ -97,7 +97,7 @@ def test_the_best_model_is_logged_once_and_predicts_what_the_search_predicts(tol
     score, number = told["best"]
     assert told["same"]
     assert told["n_models"] == 1
-    assert told["parent"]["metrics"]["best_roc_auc"] == score
+    assert told["parent"]["metrics"]["best_score"] == score
     assert told["parent"]["tags"]["best_trial"] == str(number)
 
 
