@@ -61,15 +61,18 @@ sphinx_gallery_conf = {
 
 
 class Figure(MimetypeRenderer):
-    """Plotly's figures without plotly.js, which a page loads once and from here."""
+    """Plotly's figures without plotly.js, which a page loads once and from here. They have room on a narrow screen."""
 
     def to_mimebundle(self, fig_dict):
+        title = fig_dict["layout"]["title"]
+        title |= {"y": 0.98, "yref": "container", "yanchor": "top"}  # above two lines of legend
         html = plotly.io.to_html(
             fig_dict,
             include_plotlyjs=False,
             include_mathjax=False,
             full_html=False,
             default_height=450,
+            config={"responsive": True, "displayModeBar": False},
         )
         return {"text/html": html}
 
@@ -110,8 +113,12 @@ html_theme_options = {
 
 def without_a_page(app, env, node, contnode):
     """Show a name of another package, or of a parameter, as code; names of ours must lead somewhere."""
-    is_ours = node.get("reftarget", "").partition(".")[0] == "optuna_search"
-    return contnode if node.get("refdomain") == "py" and not is_ours else None
+    target = node.get("reftarget", "")
+    if node.get("refdomain") != "py" or target.partition(".")[0] == "optuna_search":
+        return None
+    # In a module of ours one says OptunaSearchCV for short.
+    find, name = env.domains.python_domain.resolve_xref, f"optuna_search.{target}"
+    return find(env, node["refdoc"], app.builder, "obj", name, node, contnode) or contnode
 
 
 def in_one_sentence(app, what, name, obj, options, lines):
@@ -125,10 +132,17 @@ def without_glossary(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r":term:`(?:[^`<]*<)?([^`>]*)>?`", r"\1", line) for line in lines]
 
 
+def with_pages(app, what, name, obj, options, lines):
+    """Make the name of a page's file a link to the page."""
+    lines[:] = [re.sub(r"`docs/(\w+)\.md`", r":doc:`/\1`", line) for line in lines]
+
+
 def with_plotly(app, pagename, templatename, context, doctree):
-    """Load plotly.js on pages with figures."""
+    """Load plotly.js on pages with figures. They are drawn before there are sidebars, and then again."""
     if "plotly-graph-div" in context.get("body", ""):
         app.add_js_file("plotly.js", priority=100)
+        again = "addEventListener('load', () => dispatchEvent(new Event('resize')))"
+        app.add_js_file(None, body=again)
 
 
 def write_plotly(app, exception):
@@ -142,5 +156,6 @@ def setup(app):
     app.connect("missing-reference", without_a_page)
     app.connect("autodoc-process-docstring", in_one_sentence, priority=100)  # before numpydoc
     app.connect("autodoc-process-docstring", without_glossary, priority=900)  # after it
+    app.connect("autodoc-process-docstring", with_pages)
     app.connect("html-page-context", with_plotly)
     app.connect("build-finished", write_plotly)
