@@ -94,9 +94,11 @@ class Comparison(Sequence[Entry]):
     metric : str
         What the studies are compared on.
     entries : tuple of Entry
-        One for each study, best first.
+        One for each study, best first, with ``study``, ``estimator``, ``trial_number``, ``score``, ``standard_error``,
+        ``fold_scores`` and ``n_trials``.
     pairs : tuple of Pair
-        Every two of them.
+        Every two of them, with ``one`` (the better), ``other``, ``differences`` (by fold), ``mean_difference``, and
+        ``t`` and ``p`` of the test.
     note : str
         How to read the p values.
     """

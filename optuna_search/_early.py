@@ -90,10 +90,6 @@ class EarlyStopping(MetaEstimatorMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if `estimator_` keeps them.
 
-    See Also
-    --------
-    fixed : Sets `n_iterations`, for a refit on all data.
-
     Notes
     -----
     Which metric is watched is up to the booster: the first that LightGBM evaluates, the last of XGBoost's

@@ -194,9 +194,9 @@ class OptunaSearchCV(BaseSearchCV):
         bootstrap [3]_ on the scores of the folds, which was compared with leaving folds out, with drawing them, and
         with the estimate of Tibshirani and Tibshirani. It allows for how many candidates there were, how alike they
         are, how much their scores vary, and for those that were pruned, and is never more than ``best_score_``. It has
-        an error of its own, about that of a mean over so many folds. Differences that are small enough to be luck it
-        takes for luck, and is too low where they are none; what cross-validation itself has too low (fewer training
-        samples, small test parts for R²) stays. `docs/honest_scores.md` has the figures. There wherever
+        an error of its own, about that of a mean over so many folds. It takes differences for luck
+        that are small enough to be luck, and is too low where they are not; what cross-validation itself has too low
+        (fewer training samples, small test parts for R²) stays. `docs/honest_scores.md` has the figures. There wherever
         ``best_score_`` is; NaN with one fold, where nothing tells luck from skill, and where that is not finite.
     best_params_ : dict
         Its parameters; only with one metric or with `refit`.
@@ -619,7 +619,13 @@ class OptunaSearchCV(BaseSearchCV):
 
     @property
     def top_n_(self) -> Leaderboard:
-        """The leaderboard: the trials with a score, best first, as a sequence that shows itself as a table."""
+        """The leaderboard: the trials with a score, best first, as a sequence that shows itself as a table.
+
+        ``top_n_[0]`` is the best, ``top_n_(3)`` are the first three, and ``top_n_(3, by="roc_auc")`` those by another
+        metric or by a time that was pursued; ``top_n_.to_frame()`` is a pandas data frame. An entry has ``rank``,
+        ``trial_number``, ``params``, ``score``, ``std``, ``standard_error``, ``confidence_interval``,
+        ``is_tied_with_best``, ``metrics`` and ``origin``; `docs/leaderboard.md` says what they are.
+        """
         if "cv_results_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} object has no attribute 'top_n_': it is not fitted.")
         return Leaderboard(

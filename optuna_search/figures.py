@@ -153,7 +153,7 @@ def pruned_folds(search_or_study: Any, *, storage: Any = None) -> Any:
 
 
 def pareto_front(search_or_study: Any, *, storage: Any = None, metrics: Sequence[str] | None = None) -> Any:
-    """Show what has to be given of one goal for more of another one; three goals and more by every two of them.
+    """Show what one goal costs another; three goals and more by every two of them.
 
     Parameters
     ----------
