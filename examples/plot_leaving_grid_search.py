@@ -79,4 +79,6 @@ more = timed(OptunaSearchCV(SVC(), space, n_fits=90, random_state=0, **kept))
 more.top_n_(3)
 
 # %%
+# The file was for this page only.
+
 folder.cleanup()

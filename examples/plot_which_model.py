@@ -102,14 +102,14 @@ search.top_n_(5)
 # %%
 # What happened
 # -------------
-# Each point is a trial, the line the best so far, the bar how far its folds are apart. Those that were pruned have seen
-# a part of the folds.
+# Each point is a trial with one standard error up and down, and the line is the best so far. Those that were pruned
+# have seen a part of the folds.
 
 figures.history(search)
 
 # %%
-# One parameter after the other: most trials went to the support vector machine. The good ones have a `gamma` around
-# 0.1, while `C` may be anything from 1 on.
+# One parameter after the other: most trials went to the support vector machine. The good ones have a ``gamma`` around
+# 0.1, while ``C`` may be anything from 1 on.
 
 figures.slices(search)
 
@@ -151,9 +151,9 @@ print(f"{listed.n_trials_} trials for 100 fits: {listed.score(X_test, y_test):.3
 # %%
 # The study is kept
 # -----------------
-# The same script, run again, finds its trials and fits only the best model. From a shell,
-# ``optuna-search --storage digits.db top "which model"`` shows the leaderboard, and ``report`` writes these figures and
-# more to one page.
+# With a file that stays, the same script finds its trials when it is run again, and fits only the best model. From a
+# shell, ``optuna-search --storage digits.db top "which model"`` shows the leaderboard, and ``report`` writes these
+# figures and more to one page.
 
 from optuna_search import studies
 
