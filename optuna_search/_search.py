@@ -636,7 +636,7 @@ class OptunaSearchCV(BaseSearchCV):
     def pareto_front_(self) -> Leaderboard:
         """The leaderboard of the trials that no other one is better than by one goal, and as good as by all others.
 
-        It is there only with several goals.
+        It is there only with several goals; see `docs/several_goals.md`.
         """
         if "cv_results_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} object has no attribute 'pareto_front_': it is not fitted.")
