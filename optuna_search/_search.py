@@ -622,7 +622,7 @@ class OptunaSearchCV(BaseSearchCV):
         """The leaderboard: the trials with a score, best first, as a sequence that shows itself as a table.
 
         ``top_n_[0]`` is the best, ``top_n_(3)`` are the first three, and ``top_n_(3, by="roc_auc")`` those by another
-        metric or by a time that was pursued; ``top_n_.to_frame()`` is a pandas data frame. An entry has ``rank``,
+        metric or by a time; ``top_n_.to_frame()`` is a pandas data frame. An entry has ``rank``,
         ``trial_number``, ``params``, ``score``, ``std``, ``standard_error``, ``confidence_interval``,
         ``is_tied_with_best``, ``metrics`` and ``origin``; `docs/leaderboard.md` says what they are.
         """
