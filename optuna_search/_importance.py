@@ -44,10 +44,14 @@ def importances_of(facts: Facts, metric: Metric) -> dict[str, float]:
 
 
 def _columns(parameter: Parameter) -> np.ndarray:
-    """Return a parameter as columns of numbers: one for each choice, or one for all its numbers."""
+    """Return a parameter as columns of numbers: one for each choice, or one for the order of its numbers.
+
+    A forest splits by order alone, and numbers may be larger than it can hold.
+    """
     there = [value for value in parameter.values if value is not None]
     draws = np.random.default_rng(0).integers(len(there), size=len(parameter.values))
     filled = [there[draw] if value is None else value for value, draw in zip(parameter.values, draws, strict=True)]
     if parameter.is_number:
-        return np.array(filled, dtype=float)[:, None]
+        ranks = {value: rank for rank, value in enumerate(sorted(set(there)))}
+        return np.array([[ranks[value]] for value in filled], dtype=float)
     return np.array([[value == choice for choice in parameter.choices] for value in filled], dtype=float)

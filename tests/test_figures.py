@@ -348,6 +348,12 @@ class TestParetoFront:
         with pytest.raises(InvalidRequestError, match=r"^metrics='high' must be two or more"):
             figures.pareto_front(plain, metrics="high")
 
+    @pytest.mark.parametrize("choices", [[10.0**n for n in range(34, 44)], [10**n for n in range(30, 66, 4)]])
+    def test_numbers_may_be_larger_than_a_forest_can_hold(self, choices):
+        found = facts(search({"x": [1.0, 2.0], "choice": choices}, n_trials=None, sampler="grid").fit(X, Y))
+        shares = importances_of(found, found.metric())
+        assert shares["x"] > 0.99 and set(shares) == {"x", "choice"}
+
     def test_every_goal_has_importances(self, by_goals):
         assert [one.name for one in figures.importances(by_goals).data] == ["one", "other"]
         assert [one.name for one in figures.importances(by_goals, metric="other").data] == ["other"]
