@@ -9,6 +9,7 @@ from typing import Any
 
 from optuna_search._drawing import (
     COLORS,
+    PADDING,
     broken,
     figure,
     grid,
@@ -72,7 +73,9 @@ def history(facts: Facts, metric: Metric, spread: str) -> Any:
 def _window(trials: Sequence[TrialFacts], metric: Metric, spread: str) -> tuple[float, float]:
     """Return the ends of an axis that the spreads of trials fit on."""
     lows, highs = zip(*(_ends(trial, metric, spread) for trial in trials), strict=True)
-    return window(lows, maximise=metric.maximise)[0], window(highs, maximise=metric.maximise)[1]
+    low, high = window(lows, maximise=metric.maximise)[0], window(highs, maximise=metric.maximise)[1]
+    padding = (high - low) * PADDING  # one spread that is much wider than others pushes no mean aside
+    return low - padding, high + padding
 
 
 def _ends(trial: TrialFacts, metric: Metric, spread: str) -> tuple[float, float]:

@@ -242,6 +242,15 @@ class TestHistory:
         assert list(best) == sorted(best, reverse=True)
         assert best[-1] == pytest.approx(plain.cv_results_["mean_fit_time"].min())
 
+    def test_a_spread_that_is_much_wider_than_others_pushes_no_mean_aside(self):
+        rows = [(0.0, 0.9, 9.0), (0.9, 1.0, 1.1), (1.9, 2.0, 2.1)]
+        trials = [trial(i, {"x": i}, Record({"x": i}, folds(*row)), [np.mean(row)]) for i, row in enumerate(rows)]
+        shown = trace(figures.history(study(trials), spread="folds"), "complete").y
+        assert shown == pytest.approx([np.mean(row) for row in rows])
+        for at, row in enumerate(rows):  # nor is any end of a spread
+            line = points(trace(figures.history(study(trials), spread="folds"), "lowest to highest fold"))[at]
+            assert [y for _, y in line] == pytest.approx([row[0], row[-1]])
+
     def test_one_fold_has_no_spread(self):
         made = study([trial(i, {"x": i}, Record({"x": i}, folds(float(i))), [float(i)]) for i in range(3)], n_folds=1)
         ends = [{y for _, y in line} for line in points(trace(figures.history(made), "± standard error"))]
