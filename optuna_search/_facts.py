@@ -58,6 +58,11 @@ class Metric:
     name: str
     maximise: bool = True
 
+    @property
+    def title(self) -> str:
+        """Its name with its unit."""
+        return self.name if self.maximise else f"{self.name}, seconds"
+
     def best(self, values: Sequence[float]) -> float:
         """Return the best of some values; NaN and what can only be a fault never is."""
         fault = math.inf if self.maximise else -math.inf
@@ -124,6 +129,11 @@ class Parameter:
     is_number: bool
     #: Whether they are spread evenly by their logarithms rather than by themselves.
     is_log: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of them are whole numbers."""
+        return all(isinstance(value, int) for value in self.values if value is not None)
 
     @cached_property
     def choices(self) -> list[Value]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from optuna_search._drawing import (
     COLORS,
+    LONG_TITLES,
     PADDING,
     broken,
     figure,
@@ -259,8 +260,8 @@ def _steps_title(facts: Facts, steps: Sequence[Step]) -> str:
 # --- what they trade off ----------------------------------------------------------------------------------------------
 
 
-def pareto_front(facts: Facts, metrics: Sequence[Metric]) -> Any:
-    """Return trials by two goals, and for more goals by every two of them."""
+def pareto_front(facts: Facts, metrics: Sequence[Metric], pairs: Sequence[tuple[Metric, Metric]] | None = None) -> Any:
+    """Return trials by two goals, and for more goals by every two of them, or by some pairs."""
     if len(metrics) < 2:
         names = ", ".join(metric.name for metric in facts.metrics)
         raise InvalidRequestError(
@@ -269,8 +270,8 @@ def pareto_front(facts: Facts, metrics: Sequence[Metric]) -> Any:
         )
     trials = scored(facts, *metrics)
     best = {trial.number for trial in facts.front(*metrics)}
-    pairs = list(itertools.combinations(metrics, 2))
-    drawn, places = grid("Pareto front", facts, len(pairs))
+    pairs = list(itertools.combinations(metrics, 2)) if pairs is None else pairs
+    drawn, places = grid("Pareto front", facts, len(pairs), LONG_TITLES)
     for (across, up), place in zip(pairs, places, strict=True):
         drawn.update_xaxes(_axis(trials, across), **place)
         drawn.update_yaxes(_axis(trials, up), **place)
@@ -308,6 +309,6 @@ def _by_two(trials: Sequence[TrialFacts], across: Metric, up: Metric, color: str
         "y": [trial.mean(up) for trial in trials],
         "mode": "markers",
         "marker": {"color": color, "size": size},
-        "text": [f"{told(t, across, with_params=False)}<br>{told(t, up).partition('<br>')[2]}" for t in trials],
+        "text": [f"{told(t, across, params=())}<br>{told(t, up).partition('<br>')[2]}" for t in trials],
         "hovertemplate": "%{text}<extra></extra>",
     }
