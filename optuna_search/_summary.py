@@ -204,7 +204,7 @@ def front_table(facts: Facts, n: int) -> Table:
     """Return the first trials of the Pareto front, the best by the first goal first."""
     front = sorted(facts.front(*facts.goals), key=lambda t: t.mean(facts.goals[0]), reverse=facts.goals[0].maximise)
     names = dict.fromkeys(name for trial in front for name in trial.params)
-    return ["trial", *(goal.name for goal in facts.goals), *names], [
+    return ["trial", *(goal.title for goal in facts.goals), *names], [
         [
             str(trial.number),
             *(with_error(trial, goal) for goal in facts.goals),

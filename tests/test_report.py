@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from estimators import FailsOn
+from estimators import FailsOn, KnownScore
 from handmade import folds, large, measured, study, trial
 from optuna.storages import InMemoryStorage
+from sklearn.ensemble import RandomForestClassifier
 from test_figures import EVIL, of_failures, space
 from test_several_goals import search as search_by_goals
 from test_storage import search
@@ -32,6 +33,14 @@ Y = np.arange(12) % 2
 GOLDEN = Path(__file__).parent / "golden"
 
 
+class Deep(KnownScore):
+    """It has a parameter with a name as in a pipeline."""
+
+    def set_params(self, of_a__deep__pipeline=None, **params):
+        """Take the others."""
+        return super().set_params(**params)
+
+
 class Page(HTMLParser):
     """A page as a browser reads it: its elements, its texts, its scripts."""
 
@@ -43,7 +52,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "br", "img"):
+        if tag not in ("meta", "br", "wbr", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -163,6 +172,32 @@ class TestWhatItTells:
             ["peak", "one of [9.0, 10.0]", "9 to 10", "2"],
         ]
 
+    def test_rows_of_candidates_are_one_line(self, opened):
+        forests = [RandomForestClassifier(n_estimators=10, random_state=0, max_features="log2"), None]
+        page = opened(
+            search({"choice": forests, "of_a__deep__pipeline": [1, 2]}, Deep(), n_trials=None, sampler=None).fit(X, Y)
+        )
+        tables = [attrs["class"] for _, attrs in page.elements if attrs.get("aria-label") == "Table"]
+        assert tables == ["wide", "wide", "wide lines"]
+        whole = "RandomForestClassifier(max_features='log2', n_estimators=10, random_state=0)"
+        assert whole in page.text and {"title": whole} in [attrs for tag, attrs in page.elements if tag == "td"]
+        assert [tag for tag, _ in page.elements].count("wbr") == 2
+        assert "of_a__" in page.texts and "of_a__deep__pipeline" in page.texts
+
+    def test_three_goals_have_a_figure_of_every_two(self, opened):
+        how = {"objectives": ["one", "other", "fit_time"], "n_trials": 15}
+        fitted = search_by_goals(**how).fit(X, Y)
+        page = opened(fitted)
+        place = page.headings.index("pareto-front")
+        drawn = [page.figures[f"figure-{place}-{i}"] for i in range(3)]
+        titles = [
+            tuple(one["layout"][axis]["title"]["text"].split()[0] for axis in ("xaxis", "yaxis")) for one in drawn
+        ]
+        assert titles == [("one", "other"), ("one", "fit_time,"), ("other", "fit_time,")]
+        n_best = len(fitted.study_.best_trials)
+        assert {len(t["x"]) for one in drawn for t in one["data"] if t["name"] == "Pareto front"} == {n_best}
+        assert "no other one is better than by one goal and as good as by all others" in page.text
+
     def test_several_goals_have_a_front(self, opened):
         fitted = search_by_goals(n_trials=25, study_name="goals", storage=InMemoryStorage()).fit(X, Y)
         page = opened(fitted)
@@ -265,8 +300,9 @@ class TestOnePage:
             return {"x": trial.suggest_float(f"{evil} x", 0, 6)}
 
         def harmless_space(trial):
-            trial.suggest_categorical("kind", ["a", "b", "c"])
-            return {"x": trial.suggest_float("x", 0, 6)}
+            long = "harmless" * 40
+            trial.suggest_categorical(f"{long} kind", [long, "b", f"{long}2"])
+            return {"x": trial.suggest_float(f"{long} x", 0, 6)}
 
         page = opened(search(evil_space, n_trials=12, study_name=evil, storage=InMemoryStorage()).fit(X, Y))
         harmless = opened(search(harmless_space, n_trials=12).fit(X, Y))
