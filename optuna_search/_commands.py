@@ -24,6 +24,7 @@ from optuna_search._run import Outcome, open_store, run
 from optuna_search._serving import in_a_url, require_grpc
 from optuna_search._storage import in_plain_words, open_storage
 from optuna_search._store import Store
+from optuna_search._summary import flat
 from optuna_search._tables import printable, shortened
 from optuna_search._tokens import MAX_LENGTH as MAX_TOKEN
 from optuna_search._url import mask
@@ -129,9 +130,7 @@ def _lineage(parent: str | None, carried_over: int) -> str:
 
 
 def _flat(value: Any) -> str:
-    is_map = isinstance(value, Mapping)
-    text = ", ".join(f"{name} {_flat(part)}" for name, part in value.items()) if is_map else str(value)
-    return shortened(text, MAX_FACT)
+    return shortened(flat(value, " "), MAX_FACT)
 
 
 def _listed(reasons: Sequence[Mapping[str, Any]]) -> str:

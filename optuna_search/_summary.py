@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna_search._drawing import number
@@ -12,6 +14,12 @@ from optuna_search._facts import STATES, Facts, Metric, TrialFacts
 
 #: So many reasons of failures are listed.
 MAX_REASONS = 20
+#: What keeps commas together.
+_QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_KEPT = re.compile(rf"{_QUOTED}|\([^()]*\)|\[[^\[\]]*\]|\{{[^{{}}]*\}}", re.DOTALL)
+#: How a space describes choices, each of them quoted if a comma is in it.
+_CHOICES = re.compile(r"(one of (?:the names )?)\[(.*)\]", re.DOTALL)
+_CHOICE = re.compile(rf"({_QUOTED}|.*?)(, |$)", re.DOTALL)
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -86,14 +94,14 @@ def described(facts: Facts, search: Any = None) -> dict[str, str]:
         **{f"also {name}": _data(part) for name, part in _mapping(made_with["metadata"]).items()},
         "Folds": _folds(facts),
         "Space": f"the function {_function(facts)}" if _function(facts) else "",
-        "Scoring": _flat(made_with["scoring"]),
+        "Scoring": flat(made_with["scoring"]),
         "Pursued": goals,
         "Score of a failed fit": made_with["error_score"],
         **({} if search is None else _how(search)),
         "Trials": ", ".join(f"{n:,} {state}" for state, n in states if n),
         "Forked from": _lineage(facts),
         "When": _dates(facts),
-        "Versions": _flat(facts.header.get("versions") or {}),
+        "Versions": flat(facts.header.get("versions") or {}),
     }
 
 
@@ -101,8 +109,45 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _flat(value: Any) -> str:
-    return ", ".join(f"{k}: {_flat(v)}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
+def flat(described: Any, between: str = ": ") -> str:
+    """Return a description as one text; what is called as it is described is told once.
+
+    Examples
+    --------
+    >>> flat({"f1": "f1", "mine": "make_scorer(f)", "C": "one of ['(1, 2)', 'a, b', c]"})
+    "f1, mine: make_scorer(f), C: one of [(1, 2), 'a, b', c]"
+    """
+    if isinstance(described, Mapping):
+        parts = [(str(name), flat(part, between)) for name, part in described.items()]
+        return ", ".join(name if name == part else f"{name}{between}{part}" for name, part in parts)
+    found = _CHOICES.fullmatch(str(described))
+    return str(described) if found is None else f"{found[1]}[{listed(_choices(found[2]))}]"
+
+
+def _choices(texts: str) -> Iterator[str]:
+    """Yield choices from the description of a space."""
+    for found in _CHOICE.finditer(texts):
+        yield _unquoted(found[1]) if ", " in found[1] else found[1]
+        if not found[2]:
+            return
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return str(ast.literal_eval(text))
+    except (SyntaxError, ValueError):  # the record of another version
+        return text
+
+
+def listed(choices: Iterable[str]) -> str:
+    """Return choices one after the other, those in quotes that would be taken for several."""
+
+    def is_one(choice: str) -> bool:
+        while (rest := _KEPT.sub("", choice)) != choice:
+            choice = rest
+        return ", " not in choice
+
+    return ", ".join(choice if is_one(choice) else repr(choice) for choice in choices)
 
 
 def _data(described: Any) -> str:
@@ -177,7 +222,7 @@ def _searched(facts: Facts) -> dict[str, list[str]]:
         # A list of dicts has a part for each of them.
         for inner, what in part.items() if isinstance(part, Mapping) else [(name, part)]:
             ways = found.setdefault(str(inner), [])
-            ways += [] if str(what) in ways else [str(what)]
+            ways += [] if (way := flat(what)) in ways else [way]
     return found
 
 
@@ -196,7 +241,7 @@ def _tried(facts: Facts, name: str) -> tuple[str, str]:
     if parameter.is_number and len(choices) > 1:
         told = f"{number(choices[0])} to {number(choices[-1])}"  # type: ignore[arg-type]
     else:
-        told = ", ".join(map(str, choices))
+        told = listed(map(str, choices))
     return told, f"{len(there):,}"
 
 

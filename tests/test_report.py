@@ -21,11 +21,12 @@ from test_several_goals import search as search_by_goals
 from test_storage import search
 
 from optuna_search import _report, figures, report, studies
+from optuna_search.__main__ import main
 from optuna_search._facts import facts_of
 from optuna_search._given import store_given
 from optuna_search._page import in_a_script
 from optuna_search._record import FORK, Failure, Fold, Record
-from optuna_search._summary import described, duration, in_numbers, space_table
+from optuna_search._summary import described, duration, flat, in_numbers, space_table
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 
 X = np.arange(24.0).reshape(12, 2)
@@ -171,6 +172,41 @@ class TestWhatItTells:
             ["x", "one of [1.0, 2.0]; or one of [4.0]", "1 to 4", "4"],
             ["peak", "one of [9.0, 10.0]", "9 to 10", "2"],
         ]
+
+    def test_a_choice_is_quoted_where_it_would_be_taken_for_several(self):
+        forests = [RandomForestClassifier(n_estimators=10, random_state=0), RandomForestClassifier(n_estimators=5)]
+        grid = {"choice": [*forests, "a, b", "it's, 1", (1, (2, 3)), "1", 1, ""]}
+        fitted = search(grid, n_trials=None, sampler=None).fit(X, Y)
+        facts = facts_of(store_given(fitted, None))
+        (_, searched, tried, _), = space_table(facts)[1]  # fmt: skip
+        for told in (searched, tried):
+            for shown in ("RandomForestClassifier(n_estimators=10, random_state=0),", "(1, (2, 3))", "'a, b'",
+                          '"it\'s, 1"', "'1'"):  # fmt: skip
+                assert shown in told
+            assert "'Random" not in told and "'(1" not in told
+        assert (
+            "'RandomForestClassifier(n_estimators=10, random_state=0)'"
+            in facts.header["fingerprint"]["space"]["choice"]
+        )
+
+    @pytest.mark.parametrize(
+        ("stored", "shown"),
+        [("one of []", "one of []"), ("one of [a]", "one of [a]"), ("one of ['f(1, 2)', ]", "one of [f(1, 2), ]"),
+         ("one of the names ['b, c', a]", "one of the names ['b, c', a]"),
+         ("one of ['\\N{no, such}']", "one of ['\\N{no, such}']"),
+         ("one of ['f(1, 2)'", "one of ['f(1, 2)'"), ("numbers from 0 to 1", "numbers from 0 to 1")],
+    )  # fmt: skip
+    def test_descriptions_are_told_as_well_as_can_be(self, stored, shown):
+        assert flat(stored) == shown
+
+    def test_a_metric_that_is_called_like_its_scorer_is_told_once(self, opened, tmp_path, capsys):
+        path = tmp_path / "s.db"
+        fitted = search({"x": [1.0, 2.0]}, scoring={"f1": "f1", "mine": "accuracy"}, refit="f1", n_trials=None,
+                        sampler=None, storage=path, study_name="s").fit(X, Y)  # fmt: skip
+        assert "Scoring f1, mine: accuracy Pursued" in opened(fitted).text
+        assert main(["show", "s", "--storage", str(path)]) == 0
+        assert re.search(r"^scoring +f1, mine accuracy$", capsys.readouterr().out, re.MULTILINE)
+        assert fitted.fork({}).fit(X, Y).fork_report_.carried  # it is measured on the same
 
     def test_rows_of_candidates_are_one_line(self, opened):
         forests = [RandomForestClassifier(n_estimators=10, random_state=0, max_features="log2"), None]
