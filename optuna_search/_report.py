@@ -117,7 +117,9 @@ def _path_complaint(path: Any) -> str | None:
 
 def _page(facts: Facts, board: Leaderboard, search: Any) -> str:
     scored(facts, *facts.goals)
-    lead = facts_list(_summary.in_numbers(facts), "numbers")
+    told = _summary.in_numbers(facts, board)
+    marks = _summary.marks_of(told)
+    lead = facts_list(told, "numbers") + (f'<p class="note">{escaped(marks)}</p>' if marks else "")
     today = datetime.datetime.now()
     foot = escaped(f"Written {today:%Y-%m-%d %H:%M} by optuna_search.")
     return page(facts.name, lead, list(_sections(facts, board, search)), foot)

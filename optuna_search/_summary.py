@@ -11,6 +11,7 @@ from typing import Any
 
 from optuna_search._drawing import number
 from optuna_search._facts import STATES, Facts, Metric, TrialFacts
+from optuna_search._leaderboard import Leaderboard
 
 #: So many reasons of failures are listed.
 MAX_REASONS = 20
@@ -20,17 +21,19 @@ _KEPT = re.compile(rf"{_QUOTED}|\([^()]*\)|\[[^\[\]]*\]|\{{[^{{}}]*\}}", re.DOTA
 #: How a space describes choices, each of them quoted if a comma is in it.
 _CHOICES = re.compile(r"(one of (?:the names )?)\[(.*)\]", re.DOTALL)
 _CHOICE = re.compile(rf"({_QUOTED}|.*?)(, |$)", re.DOTALL)
+#: What is said of a score that is without what it owes to luck.
+CORRECTED = "corrected for the choice"
 
 Table = tuple[list[str], list[list[str]]]
 
 
-def in_numbers(facts: Facts) -> dict[str, str]:
+def in_numbers(facts: Facts, board: Leaderboard) -> dict[str, str]:
     """Return the few numbers that a reader looks for first."""
     here = [trial for trial in facts.trials if trial.origin is None]
     counted = [t for t in here if t.state in ("COMPLETE", "PRUNED", "FAIL")]
     seconds = sum(score for t in here for key in ("fit_time", "score_time") for score in _run(t, key))
     return {
-        **dict(_best(facts, goal) for goal in facts.goals),
+        **dict(one for goal in facts.goals for one in _best(facts, goal, board)),
         "trials": f"{len(counted):,}",
         "fits of a fold": f"{sum(trial.fits for trial in counted):,.1f}".removesuffix(".0"),
         "spent on fits and scores": duration(seconds),
@@ -38,11 +41,24 @@ def in_numbers(facts: Facts) -> dict[str, str]:
     }
 
 
-def _best(facts: Facts, goal: Metric) -> tuple[str, str]:
+def _best(facts: Facts, goal: Metric, board: Leaderboard) -> Iterator[tuple[str, str]]:
     best = goal.best([trial.mean(goal) for trial in facts.trials])
     first = next(trial for trial in facts.trials if trial.mean(goal) == best)
     unit = "" if goal.maximise else " s"
-    return f"best {goal.name}, in trial {first.number}", f"{with_error(first, goal)}{unit}"
+    yield f"best {goal.name}, in trial {first.number}", f"{with_error(first, goal)}{unit}"
+    if goal.key == board.metric and math.isfinite(corrected := board._corrected()):
+        yield f"best {goal.name}, {CORRECTED}", number(corrected)
+
+
+def marks_of(told: Mapping[str, str]) -> str:
+    """Return what has to be known to read the first numbers."""
+    marks = {
+        "±": "± is one standard error of the mean over folds.",
+        CORRECTED: f"The best of many owes something to luck; {CORRECTED}, its score is without what it is expected to "
+        "owe.",
+    }
+    seen = " ".join([*told, *told.values()])
+    return " ".join(meaning for mark, meaning in marks.items() if mark in seen)
 
 
 def with_error(trial: TrialFacts, metric: Metric) -> str:

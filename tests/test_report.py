@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from estimators import FailsOn, KnownScore
+from estimators import FailsOn, KnownScore, high, low
 from handmade import folds, large, measured, study, trial
 from optuna.storages import InMemoryStorage
 from sklearn.ensemble import RandomForestClassifier
@@ -138,7 +138,7 @@ class TestWhatItTells:
 
     def test_the_numbers_are_those_of_the_records(self, fitted):
         facts = facts_of(store_given(fitted, None))
-        told = in_numbers(facts)
+        told = in_numbers(facts, fitted.top_n_)
         results = fitted.cv_results_
         n_fits = int(np.sum(~np.isnan([results[f"split{k}_test_score"] for k in range(3)])))
         assert (told["trials"], told["fits of a fold"]) == ("30", f"{n_fits:,}")
@@ -219,6 +219,27 @@ class TestWhatItTells:
         assert whole in page.text and {"title": whole} in [attrs for tag, attrs in page.elements if tag == "td"]
         assert [tag for tag, _ in page.elements].count("wbr") == 2
         assert "of_a__" in page.texts and "of_a__deep__pipeline" in page.texts
+
+    def test_what_the_best_owes_to_luck_is_told(self, opened, fitted, page):
+        corrected = f"{fitted.best_score_corrected_:.4g}"
+        assert f"best score, corrected for the choice {corrected} trials" in page.text
+        assert "The best of many owes something to luck; corrected for the choice, its score is without" in page.text
+        named = opened("the study", storage=fitted.storage)
+        assert f"best score, corrected for the choice {corrected} trials" in named.text
+        assert "± is one standard error of the mean over folds." in page.text
+
+    def test_of_several_goals_that_which_the_leaderboard_is_sorted_by_is_corrected(self, opened):
+        how = {"objectives": ["fit_time", "high"], "scoring": {"low": low, "high": high}, "refit": "high", "cv": 3}
+        fitted = search({"x": [1.0, 2.0, 4.0]}, n_trials=None, sampler=None, **how).fit(X, Y)
+        text = opened(fitted).text
+        assert f"best high, corrected for the choice {fitted.best_score_corrected_:.4g} " in text
+        assert text.count("corrected for the choice") == 2  # a number, and what it means
+        assert "Times are in seconds." in text and "trial fit_time, seconds high x" in text
+
+    def test_one_fold_has_no_marks(self, opened):
+        made = study([trial(i, {"x": i}, Record({"x": i}, folds(float(i))), [float(i)]) for i in range(3)], n_folds=1)
+        text = opened(made).text
+        assert "corrected" not in text and "±" not in text.partition("What was searched")[0]
 
     def test_three_goals_have_a_figure_of_every_two(self, opened):
         how = {"objectives": ["one", "other", "fit_time"], "n_trials": 15}
