@@ -24,6 +24,7 @@ from optuna_search._run import Outcome, open_store, run
 from optuna_search._serving import in_a_url, require_grpc
 from optuna_search._storage import in_plain_words, open_storage
 from optuna_search._store import Store
+from optuna_search._summary import flat
 from optuna_search._tables import printable, shortened
 from optuna_search._tokens import MAX_LENGTH as MAX_TOKEN
 from optuna_search._url import mask
@@ -91,6 +92,7 @@ def _show(args: Namespace) -> Answer:
         "fold_sizes": header.get("fold_sizes", []),
         "versions": header.get("versions", {}),
         "best": _leader(board[0]) if board else None,
+        "best_score_corrected": board.best_score_corrected,
         "failures": failed,
         "given_up": given_up,
         "carried_over": sum(counts(t) and not measured_here(t) for t in trials),
@@ -117,6 +119,7 @@ def _described(data: Mapping[str, Any], board: Leaderboard) -> dict[str, str]:
         "versions": _flat(data["versions"]),
         "trials": ", ".join(f"{n} {state.lower()}" for state, n in data["trials"].items() if n) or "none",
         "best": _best(board),
+        "corrected": _corrected(board.best_score_corrected),
         "failures": _listed(data["failures"]),
         "given up": _listed(data["given_up"]),
         "forked from": _lineage(data["forked_from"], data["carried_over"]),
@@ -129,9 +132,7 @@ def _lineage(parent: str | None, carried_over: int) -> str:
 
 
 def _flat(value: Any) -> str:
-    is_map = isinstance(value, Mapping)
-    text = ", ".join(f"{name} {_flat(part)}" for name, part in value.items()) if is_map else str(value)
-    return shortened(text, MAX_FACT)
+    return shortened(flat(value, " "), MAX_FACT)
 
 
 def _listed(reasons: Sequence[Mapping[str, Any]]) -> str:
@@ -153,6 +154,10 @@ def _best(board: Leaderboard) -> str:
     with_params = ", ".join(f"{name}={text}" for name, text in texts.items())
     error = "" if math.isnan(best.standard_error) else f" ± {best.standard_error:.4f} (standard error)"
     return f"{board.metric} {best.score:.4f}{error} in trial {best.trial_number} with {with_params}"
+
+
+def _corrected(score: float) -> str:
+    return "" if math.isnan(score) else f"{score:.4f}, without what the best of many is expected to owe to luck"
 
 
 def _facts(facts: Mapping[str, str]) -> str:

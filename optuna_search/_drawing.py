@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -24,14 +25,20 @@ COLORS = {
 }
 #: From the worst to the best score.
 SCALE = "Viridis"
-#: Names and choices get no longer than this on an axis.
-MAX_LABEL = 28
+#: Names and choices get no longer than this on an axis; titles of axes, choices aslant, and what stands beside an axis.
+MAX_LABEL, MAX_TITLE, ASLANT, SHORT = 28, 24, 22, 15
 #: Pixels between an axis and its title, and what the title of a figure takes above it.
 STANDOFF, TITLE_HEIGHT = 8, 35
-#: So many characters have room under a small figure.
-MAX_LEVEL = 32
-#: Numbers that are so few are all written on their axis.
+#: So many characters have room under a small figure, one beside the other.
+MAX_LEVEL = 28
+#: Aslant like this a label takes a line's height from its axis, and reaches no further than the axis beside it.
+ANGLE = -60
+#: Numbers that are so few are all written on their axis if there is room.
 MAX_MARKS = 5
+#: What is marked on an axis of logarithms, the first that there is room for: digits, and every how many decades.
+DENSITIES: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3), ((1,), 5), ((1,), 10)
+)  # fmt: skip
 #: So many parameters of a trial are told where the pointer is.
 MAX_TOLD = 8
 #: What is worse than nine in ten scores by so many times their distance from the best is not on the axis.
@@ -56,11 +63,23 @@ def plotly_objects() -> Any:
 
 
 #: Above the figure, where it takes nothing from its width.
-LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
-#: So many small figures stand side by side.
-COLUMNS = 3
-#: How high a row of them is, in pixels.
-ROW_HEIGHT = 340
+LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}
+#: The title of an axis is long from so many characters.
+LONG_TITLE = 19
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How small figures stand beside each other, so that their texts have room in 500 pixels."""
+
+    #: So many side by side.
+    columns: int
+    #: How high a row of them is, and how much of that the texts below them take, in pixels.
+    height: int = 340
+    below: int = 100
+
+
+SHORT_TEXTS, LONG_TITLES, LONG_LABELS = Cells(3), Cells(2), Cells(2, height=430, below=180)
 
 
 def figure(title: str, facts: Facts, **layout: Any) -> Any:
@@ -69,16 +88,17 @@ def figure(title: str, facts: Facts, **layout: Any) -> Any:
 
 
 def grid(
-    title: str, facts: Facts, n_cells: int, *, gap: float = 0.3, **layout: Any
+    title: str, facts: Facts, n_cells: int, cells: Cells, *, gap: float = 0.3, **layout: Any
 ) -> tuple[Any, list[dict[str, int]]]:
     """Return an empty figure of several small ones, `gap` of a column apart, and the place of each."""
     plotly_objects()
     from plotly.subplots import make_subplots
 
-    columns = min(n_cells, COLUMNS)
+    columns = min(n_cells, cells.columns)
     rows = -(-n_cells // columns)
-    gaps = {"horizontal_spacing": gap / columns, "vertical_spacing": 0.3 / rows} if n_cells > 1 else {}
-    height = {"height": ROW_HEIGHT * rows + 80} if rows > 1 else {}
+    below = cells.below / cells.height
+    gaps = {"horizontal_spacing": gap / columns, "vertical_spacing": below / rows} if n_cells > 1 else {}
+    height = {"height": cells.height * rows + 80} if rows > 1 else {}
     drawn = make_subplots(rows, columns, **gaps).update_layout(_look(title, facts) | height | layout)
     return drawn, [{"row": place // columns + 1, "col": place % columns + 1} for place in range(n_cells)]
 
@@ -124,13 +144,17 @@ def readable(anything: Any) -> str:
     return mask(plain) if "://" in plain else plain
 
 
-def labels(texts: Iterable[Any], width: int = MAX_LABEL, keep: Literal["start", "end"] = "start") -> dict[Any, str]:
+def labels(
+    texts: Iterable[Any], width: int = MAX_LABEL, keep: Literal["start", "end", "ends"] = "start"
+) -> dict[Any, str]:
     """Return a short label for each of some texts, no two the same.
 
     Examples
     --------
     >>> labels(["classifier__max_depth", "regressor__max_depth"], 12, keep="end")
     {'classifier__max_depth': '…__max_depth', 'regressor__max_depth': '…__max_de… 2'}
+    >>> labels(["SVC(kernel='poly', degree=2)", "SVC(kernel='poly', degree=3)"], 12, keep="ends").values()
+    dict_values(['SVC(ker…e=2)', 'SVC(ker…e=3)'])
     """
     found: dict[Any, str] = {}
     for one in dict.fromkeys(texts):
@@ -143,7 +167,8 @@ def labels(texts: Iterable[Any], width: int = MAX_LABEL, keep: Literal["start", 
 
 
 def _cut(whole: str, width: int, keep: str) -> str:
-    return shortened(whole, width) if keep == "start" else f"…{whole[1 - width :]}"
+    n_last = {"start": 0, "ends": width // 3, "end": width - 1}[keep]
+    return f"{whole[: width - 1 - n_last]}…{whole[len(whole) - n_last :]}"
 
 
 def number(value: float) -> str:
@@ -156,8 +181,8 @@ def shown(value: Value) -> str:
     return number(value) if isinstance(value, float) else text(value, 80)
 
 
-def told(trial: TrialFacts, metric: Metric, *, with_params: bool = True) -> str:
-    """Return what is told of a trial where the pointer is."""
+def told(trial: TrialFacts, metric: Metric, *, params: Collection[str] | None = None) -> str:
+    """Return what is told of a trial where the pointer is, with some of its parameters, or the first of all."""
     found = trial.by(metric)
     spread = "" if math.isnan(found.error) else f" ± {found.error:.2g}"
     lines = [f"trial {trial.number}", f"{text(metric.name, MAX_LABEL)} {number(found.so_far)}{spread}"]
@@ -168,9 +193,9 @@ def told(trial: TrialFacts, metric: Metric, *, with_params: bool = True) -> str:
         lines.append(text(trial.failure, 80))
     if trial.origin is not None:
         lines.append(f"from {text(trial.origin, 60)}")
-    params = list(trial.params.items()) if with_params else []
-    lines += [f"{text(name, 60)} = {shown(value)}" for name, value in params[:MAX_TOLD]]
-    return "<br>".join([*lines, *(["…"] if len(params) > MAX_TOLD else [])])
+    asked = [(name, value) for name, value in trial.params.items() if params is None or name in params]
+    lines += [f"{text(name, 60)} = {shown(value)}" for name, value in asked[:MAX_TOLD]]
+    return "<br>".join([*lines, *(["…"] if len(asked) > MAX_TOLD else [])])
 
 
 # --- axes -------------------------------------------------------------------------------------------------------------
@@ -212,46 +237,98 @@ def place_of(parameter: Parameter) -> Mapping[Value, float]:
     return {value: float(place) for place, value in enumerate(parameter.choices)}
 
 
-def axis_of(parameter: Parameter, width: int = MAX_LABEL, *, upright: bool = False) -> dict[str, Any]:
+def share_of(parameter: Parameter, place: float) -> float:
+    """Return how far along the axis of a parameter a place is, from 0 to 1."""
+    places = place_of(parameter).values()
+    low, high = min(places), max(places)
+    low, high, place = (math.log(one) for one in (low, high, place)) if parameter.is_log else (low, high, place)
+    return (place - low) / (high - low) if high > low else 0.5
+
+
+def axis_of(parameter: Parameter, *, upright: bool = False) -> dict[str, Any]:
     """Return the axis of a parameter as plotly knows it."""
-    title = {"text": labels([parameter.name], MAX_LABEL, keep="end")[parameter.name], "standoff": STANDOFF}
+    title = {"text": labels([parameter.name], MAX_TITLE, keep="end")[parameter.name], "standoff": STANDOFF}
+    shared = {"title": title, "automargin": True, "ticks": ""}
     if parameter.is_number:
-        return {"title": title, "tickformat": "~g", "automargin": True, "ticks": "", **_scale(parameter)}
-    names = labels(parameter.choices, width)
-    # Set aslant by plotly itself, some would be left out.
-    angle = {"tickangle": -35} if not upright and sum(map(len, names.values())) > MAX_LEVEL else {}
+        return {**shared, "tickformat": "~g", **_scale(parameter)}
+    is_level = not upright and not _is_crowded(parameter)
+    names = labels(parameter.choices, MAX_LABEL if is_level else SHORT if upright else ASLANT, keep="ends")
     return {
-        "title": title,
+        **shared,
         "type": "linear",
-        "ticks": "",
         "tickmode": "array",
         "tickvals": list(range(len(names))),
         "ticktext": list(names.values()),
         "range": [-0.6, len(names) - 0.4],
-        "automargin": True,
         "zeroline": False,
-        **angle,
+        "ticklabeloverflow": "allow",  # else plotly leaves out what it believes to have no room
+        **({} if is_level or upright else {"tickangle": ANGLE}),
     }
+
+
+def cells_of(across: Iterable[Parameter]) -> Cells:
+    """Return how small figures with these parameters below them stand beside each other."""
+    parameters = list(across)
+    if any(not one.is_number and _is_crowded(one) for one in parameters):
+        return LONG_LABELS
+    return LONG_TITLES if any(len(one.name) >= LONG_TITLE for one in parameters) else SHORT_TEXTS
+
+
+def _is_crowded(parameter: Parameter) -> bool:
+    """Whether choices have no room one beside the other."""
+    return sum(min(len(readable(choice)), MAX_LABEL) + 1 for choice in parameter.choices) > MAX_LEVEL
 
 
 def _scale(parameter: Parameter) -> dict[str, Any]:
     """Return how an axis of numbers goes on, with no more marks than a small figure has room for."""
     kind = "log" if parameter.is_log else "linear"
-    if len(parameter.choices) <= MAX_MARKS:
-        return {"type": kind, "tickmode": "array", "tickvals": parameter.choices}
-    if not parameter.is_log:
-        return {"type": kind, "nticks": 7}
-    decades = math.log10(float(parameter.choices[-1]) / float(parameter.choices[0]))
-    return {"type": kind, **({"dtick": math.ceil(decades / 4.5)} if decades > 1.5 else {"nticks": 4})}
+    marks = next(filter(lambda marks: _have_room(marks, parameter), _candidates(parameter)), None)
+    if marks is None:
+        return {"type": kind, "nticks": 4 if parameter.is_log else 7}
+    return {"type": kind, "tickmode": "array", "tickvals": marks, "ticktext": list(map(short_number, marks))}
+
+
+def _candidates(parameter: Parameter) -> Iterator[list[float]]:
+    """Yield what may be marked on an axis of numbers, the best first."""
+    values = [float(value) for value in parameter.choices]
+    if len(values) <= MAX_MARKS:
+        yield values
+    for digits, step in DENSITIES if parameter.is_log else ():
+        decades = range(math.floor(math.log10(values[0])), math.ceil(math.log10(values[-1])) + 1)
+        marks = [float(f"{digit}e{decade}") for decade in decades if decade % step == 0 for digit in digits]
+        places = {
+            mark: share_of(parameter, mark) for mark in marks if mark > 0
+        }  # the smallest power of ten may be none
+        if sum(0 <= place <= 1 for place in places.values()) > 1:  # a single one tells no distance
+            yield [mark for mark, place in places.items() if -PADDING <= place <= 1 + PADDING]
+
+
+def _have_room(marks: Sequence[float], parameter: Parameter) -> bool:
+    """Whether the texts of marks have room one beside the other."""
+    places = MAX_LEVEL * np.array([share_of(parameter, mark) for mark in marks])
+    widths = np.array([len(short_number(mark)) for mark in marks])
+    return bool(np.all(np.diff(places) > (widths[:-1] + widths[1:]) / 2 + 0.8))
+
+
+def short_number(value: float) -> str:
+    """Return the number of a mark in as few characters as there are.
+
+    Examples
+    --------
+    >>> short_number(0.0001), short_number(0.02), short_number(128.0), short_number(2e6)
+    ('1e-4', '0.02', '128', '2e6')
+    """
+    plain = f"{value:.6g}"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return plain
+    digits, exponent = f"{value:.5e}".split("e")
+    return min(plain, f"{float(digits):g}e{int(exponent)}", key=len)
 
 
 def score_axis(metric: Metric, ends: tuple[float, float]) -> dict[str, Any]:
     """Return the axis of a metric as plotly knows it."""
     return {
-        "title": {
-            "text": text(metric.name, MAX_LABEL) + ("" if metric.maximise else ", seconds"),
-            "standoff": STANDOFF,
-        },
+        "title": {"text": text(metric.title, MAX_LABEL), "standoff": STANDOFF},
         "range": list(ends),
         "tickformat": "~g",
         "automargin": True,

@@ -58,6 +58,11 @@ class Metric:
     name: str
     maximise: bool = True
 
+    @property
+    def title(self) -> str:
+        """Its name with its unit."""
+        return self.name if self.maximise else f"{self.name}, seconds"
+
     def best(self, values: Sequence[float]) -> float:
         """Return the best of some values; NaN and what can only be a fault never is."""
         fault = math.inf if self.maximise else -math.inf
@@ -125,6 +130,11 @@ class Parameter:
     #: Whether they are spread evenly by their logarithms rather than by themselves.
     is_log: bool
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of them are whole numbers."""
+        return all(isinstance(value, int) for value in self.values if value is not None)
+
     @cached_property
     def choices(self) -> list[Value]:
         """The values that there are, in order."""
@@ -143,8 +153,8 @@ class Facts:
     #: Everything that was measured.
     metrics: tuple[Metric, ...]
     trials: tuple[TrialFacts, ...]
-    #: The parameters that were searched by their logarithms.
-    logs: frozenset[str] = frozenset()
+    #: Whether a parameter was searched by its logarithm, of those whose values are what was drawn from a range.
+    logs: Mapping[str, bool] = field(default_factory=dict)
     #: The resource that trials got more and more of, if any.
     resource: str | None = None
     forked_from: str | None = None
@@ -173,7 +183,7 @@ class Facts:
         return [t for t in self.trials if all(math.isfinite(t.mean(metric)) for metric in metrics)]
 
     def front(self, *metrics: Metric) -> list[TrialFacts]:
-        """Return the trials that no other one is better than by all of some metrics."""
+        """Return the trials that no other one is better than by one of some metrics and as good as by all others."""
         trials = self.scored(*metrics)
         values = np.array([[trial.mean(metric) for metric in metrics] for trial in trials]).reshape(-1, len(metrics))
         ranks = fronts(values, [Goal(metric.key, not metric.maximise) for metric in metrics])
@@ -197,7 +207,9 @@ class Facts:
         is_number = len(numbers) == len(there)
         if not is_number:
             values = tuple(None if value is None else str(value) for value in values)
-        is_log = is_number and min(numbers, default=0) > 0 and (name in self.logs or _is_even_in_log(numbers))
+        is_positive = is_number and min(numbers, default=0) > 0
+        # Of choices, of quantiles, and of what a function made of its draws, no range tells how they are spread.
+        is_log = is_positive and (self.logs[name] if name in self.logs else _is_even_in_log(numbers))
         return Parameter(name, values, is_number, is_log)
 
     def parameters(self, trials: Sequence[TrialFacts]) -> list[Parameter]:
@@ -232,7 +244,7 @@ def facts_of(store: Store) -> Facts:
     parent = mark.get("study") if isinstance(mark, Mapping) else None
     return Facts(
         store.study_name, header, goals, metrics, tuple(_without_told_branch(trials)),
-        frozenset(name for trial in found for name in _logs(trial, records.get(trial.number))),
+        _logs(found, records),
         next((r.climb.name for r in records.values() if r.rungs and r.climb), None),
         None if parent is None else str(parent),
     )  # fmt: skip
@@ -356,13 +368,18 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _logs(trial: FrozenTrial, record: Record | None) -> Iterator[str]:
-    """Yield the parameters that were searched by their logarithms, and not turned into something else."""
-    for name, stored_name, value in () if record is None else _params(trial, record):
-        distribution = trial.distributions[stored_name]
-        in_logs = isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log
-        if in_logs and value == trial.params[stored_name]:
-            yield name
+def _logs(trials: Sequence[FrozenTrial], records: Mapping[int, Record]) -> dict[str, bool]:
+    """Return the parameters that were drawn from ranges, and not turned into something else: whether by logarithms.
+
+    One that several dicts have may be both; then its values are spread over all that the logarithms spread.
+    """
+    found: dict[str, bool] = {}
+    for trial in trials:
+        for name, stored_name, value in _params(trial, records[trial.number]) if trial.number in records else ():
+            distribution = trial.distributions[stored_name]
+            if isinstance(distribution, FloatDistribution | IntDistribution) and value == trial.params[stored_name]:
+                found[name] = found.get(name, False) or distribution.log
+    return found
 
 
 def _is_even_in_log(numbers: Sequence[float]) -> bool:

@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 
 from optuna_search._goals import TIMES, Goal, fronts
 from optuna_search._hints import closest
+from optuna_search._honest import bias_in
 from optuna_search._tables import NAME_WIDTH, html_table, pandas, printable, shortened, text_table
 from optuna_search._tokens import token
 from optuna_search._uncertainty import corrected_t_test, fold_ratio, fold_scores, half_width, n_folds_of, standard_error
@@ -128,9 +129,9 @@ class Leaderboard(Sequence[Leader]):
             if not np.isnan(means[i]) and means[i] != np.inf and (rows is None or i in rows)
         ]
         n_folds = n_folds_of(results)
-        ratio = fold_ratio(fold_sizes, n_folds)
-        errors, halves = standard_error(stds, n_folds), half_width(stds, n_folds, ratio, LEVEL)
-        tied = _tied(results, column, order, ratio)
+        self._ratio = fold_ratio(fold_sizes, n_folds)
+        errors, halves = standard_error(stds, n_folds), half_width(stds, n_folds, self._ratio, LEVEL)
+        tied = _tied(results, column, order, self._ratio)
         self._leaders = [
             Leader(
                 rank=int(ranks[i]),
@@ -236,6 +237,14 @@ class Leaderboard(Sequence[Leader]):
     def note(self) -> str:
         """What its table has to say of its marks; nothing if it has none."""
         return NOTE if self._marks else ""
+
+    @property
+    def best_score_corrected(self) -> float:
+        """The best score of all without what it is expected to owe to luck; NaN with one fold, and for times."""
+        column = _sortable(self._results)[self.metric]
+        if self._first is None or not column.startswith("test_"):
+            return np.nan
+        return self._first.score - bias_in(self._results, self.metric, self._ratio)
 
     def _table(self, width: int) -> tuple[list[str], list[list[str]]]:
         """Return header and cells as texts of at most this width; a parameter that a trial does not have is empty."""

@@ -16,6 +16,9 @@ from optuna_search._json import strict
 from optuna_search._tables import html_table, printable_text
 from optuna_search._url import mask
 
+#: A cell of this many characters is seen whole where a row is one line: `.lines td` in the style says where it is cut.
+MAX_CELL = 36
+
 
 @dataclass(frozen=True)
 class Section:
@@ -169,10 +172,11 @@ def facts_list(facts: Mapping[str, str], kind: str) -> str:
     return f'<dl class="{kind}">{rows}</dl>'
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as HTML, which is scrolled by itself where it is too wide."""
-    found = html_table(*_readable(header, rows))
-    return f'<div class="wide" role="region" aria-label="Table" tabindex="0">{found}</div>'
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, one_line: bool = False) -> str:
+    """Return a table as HTML, which is scrolled by itself where it is too wide; rows may be kept on one line each."""
+    found = html_table(*_readable(header, rows), width=MAX_CELL if one_line else None)
+    kind = "wide lines" if one_line else "wide"
+    return f'<div class="{kind}" role="region" aria-label="Table" tabindex="0">{found}</div>'
 
 
 def _readable(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:

@@ -13,8 +13,10 @@ from optuna_search._drawing import (
     COLORS,
     MAX_LABEL,
     SCALE,
+    SHORT,
     axis_of,
     broken,
+    cells_of,
     figure,
     grid,
     labels,
@@ -22,7 +24,8 @@ from optuna_search._drawing import (
     plotly_objects,
     score_axis,
     scored,
-    shown,
+    share_of,
+    short_number,
     text,
     thinned,
     told,
@@ -42,8 +45,6 @@ BARS = (COLORS["COMPLETE"], COLORS["best"], COLORS["RUNNING"])
 N_PAIRS = 3
 #: A contour is drawn for two parameters that so many trials have both of.
 MIN_TOGETHER = 4
-#: Labels that stand side by side get no longer than this.
-SHORT = 15
 #: The points of a contour from one end to the other, and how far a trial tells of its surroundings, as a share of that.
 N_POINTS, REACH = 50, 0.08
 #: Further than so many times that from all trials there is nothing to tell.
@@ -154,7 +155,6 @@ def _bars(shares: Mapping[str, float], names: Sequence[str], metric: Metric, col
 
 def slices(facts: Facts, metric: Metric, names: Sequence[str]) -> Any:
     """Return the scores by one parameter after the other."""
-    drawn, places = grid("Slices", facts, len(names))
     complete = thinned(scored(facts, metric), metric, MAX_POINTS)
     pruned = thinned([t for t in facts.trials if t.state == "PRUNED"], metric, MAX_POINTS // 2)
     ends = window([trial.mean(metric) for trial in complete], maximise=metric.maximise)
@@ -164,10 +164,11 @@ def slices(facts: Facts, metric: Metric, names: Sequence[str]) -> Any:
         "complete": (complete, COLORS["COMPLETE"], "circle", 6),
         "the best": ([t for t in complete if t.mean(metric) == best][:1], COLORS["best"], "star", 13),
     }
-    for name, place in zip(names, places, strict=True):
-        everywhere = [trial for trials, *_ in groups.values() for trial in trials]
-        parameter = facts.parameter(name, everywhere)
-        at = place_of(parameter)
+    everywhere = [trial for trials, *_ in groups.values() for trial in trials]
+    parameters = [facts.parameter(name, everywhere) for name in names]
+    drawn, places = grid("Slices", facts, len(names), cells_of(parameters))
+    for parameter, place in zip(parameters, places, strict=True):
+        name, at = parameter.name, place_of(parameter)
         drawn.update_xaxes(axis_of(parameter), **place)
         drawn.update_yaxes(score_axis(metric, ends), **place)
         for what, (trials, color, symbol, size) in groups.items():
@@ -180,7 +181,7 @@ def slices(facts: Facts, metric: Metric, names: Sequence[str]) -> Any:
                     mode="markers",
                     marker={"color": color, "symbol": symbol, "size": size, "line": {"color": color, "width": 1}},
                     opacity=1.0 if what == "the best" else min(max(150 / len(there), 0.4), 0.8),
-                    text=[f"{told(t, metric, with_params=False)}<br>{shown(t.params[name])}" for t in there],
+                    text=[told(t, metric, params=[name]) for t in there],
                     hovertemplate="%{text}<extra></extra>",
                     showlegend=place == places[0],
                     legendgroup=what,
@@ -213,13 +214,13 @@ def contours(facts: Facts, metric: Metric, pairs: Sequence[tuple[str, str]]) -> 
         )
     trials = scored(facts, metric)
     ends = window([trial.mean(metric) for trial in trials], maximise=metric.maximise)
-    drawn, places = grid("Contours", facts, len(pairs), gap=0.55)
+    having = [[trial for trial in trials if {*pair} <= trial.params.keys()] for pair in pairs]
+    axes = [[facts.parameter(name, there) for name in pair] for pair, there in zip(pairs, having, strict=True)]
+    drawn, places = grid("Contours", facts, len(pairs), cells_of(across for across, _ in axes), gap=0.55)
     drawn.update_layout(coloraxis=_colors(metric, ends))
-    for pair, place in zip(pairs, places, strict=True):
-        there = [trial for trial in trials if pair[0] in trial.params and pair[1] in trial.params]
-        across, up = (facts.parameter(name, there) for name in pair)
+    for (across, up), there, place in zip(axes, having, places, strict=True):
         drawn.update_xaxes(axis_of(across), **place)
-        drawn.update_yaxes(axis_of(up, SHORT, upright=True), **place)
+        drawn.update_yaxes(axis_of(up, upright=True), **place)
         for trace in _contour(there, across, up, metric, ends):
             drawn.add_trace(trace, **place)
     return drawn
@@ -266,7 +267,7 @@ def _contour(
         mode="markers",
         marker={"size": 5 if len(trials) < 300 else 3, "color": "#202020", "line": {"color": "#e0e0e0", "width": 0.7}},
         opacity=min(max(150 / len(trials), 0.25), 0.9),
-        text=[f"{told(t, metric, with_params=False)}" for t in trials],
+        text=[told(t, metric, params=(across.name, up.name)) for t in trials],
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
@@ -304,7 +305,8 @@ def parallel_coordinates(facts: Facts, metric: Metric, names: Sequence[str]) -> 
             "tickmode": "array",
             "tickvals": list(range(len(axes))),
             "ticktext": [names_of[one.name] for one in axes],
-            "range": [-0.35, len(axes) - 0.4],
+            "range": [-0.45, len(axes) - 0.25],  # the first title, and what is written beside the last axis
+            "ticklabeloverflow": "allow",
             "showgrid": False,
             "zeroline": False,
             "side": "top",
@@ -331,32 +333,21 @@ ABSENT = -0.1
 
 def _heights(parameter: Parameter) -> list[float]:
     """Return how high on its axis each trial is, from 0 to 1."""
-    at = place_of(parameter)
-    ends = _ends(parameter)
-    return [ABSENT if value is None else _height(parameter, at[value], ends) for value in parameter.values]
-
-
-def _ends(parameter: Parameter) -> tuple[float, float]:
-    places = list(place_of(parameter).values())
-    return min(places), max(places)
-
-
-def _height(parameter: Parameter, place: float, ends: tuple[float, float]) -> float:
-    low, high, place = (math.log(one) for one in (*ends, place)) if parameter.is_log else (*ends, place)
-    return (place - low) / (high - low) if high > low else 0.5
+    heights = {value: share_of(parameter, at) for value, at in place_of(parameter).items()}
+    return [ABSENT if value is None else heights[value] for value in parameter.values]
 
 
 def _ticks(parameter: Parameter) -> Mapping[float, str]:
     """Return what is written along an axis."""
     absent = {ABSENT: "absent"} if None in parameter.values else {}
     if not parameter.is_number:
-        names = labels(parameter.choices, SHORT)
-        return absent | {
-            _height(parameter, at, _ends(parameter)): names[value] for value, at in place_of(parameter).items()
-        }
-    low, high = _ends(parameter)
+        names = labels(parameter.choices, SHORT, keep="ends")
+        return absent | {share_of(parameter, at): names[value] for value, at in place_of(parameter).items()}
+    low, high = (float(parameter.choices[end]) for end in (0, -1))
     middle = math.sqrt(low * high) if parameter.is_log else (low + high) / 2
-    return absent | {_height(parameter, at, (low, high)): f"{at:.3g}" for at in (low, middle, high)}
+    if parameter.is_whole:
+        return absent | {share_of(parameter, at): short_number(at) for at in (low, round(middle), high)}
+    return absent | {share_of(parameter, at): short_number(float(f"{at:.3g}")) for at in (low, middle, high)}
 
 
 def _bundles(
@@ -371,7 +362,7 @@ def _bundles(
         yield {
             "x": broken(range(len(heights)) for _ in members),
             "y": broken([column[i] for column in heights] for i in members),
-            "text": broken([told(trials[i], metric, with_params=False)] * len(heights) for i in members),
+            "text": broken([told(trials[i], metric, params=())] * len(heights) for i in members),
             "mode": "lines",
             "line": {"color": sample_colorscale(SCALE, [0.95 * share])[0], "width": 1 + share},
             "opacity": 0.15 + 0.75 * share**2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -116,7 +117,9 @@ def _path_complaint(path: Any) -> str | None:
 
 def _page(facts: Facts, board: Leaderboard, search: Any) -> str:
     scored(facts, *facts.goals)
-    lead = facts_list(_summary.in_numbers(facts), "numbers")
+    told = _summary.in_numbers(facts, board)
+    marks = _summary.marks_of(told)
+    lead = facts_list(told, "numbers") + (f'<p class="note">{escaped(marks)}</p>' if marks else "")
     today = datetime.datetime.now()
     foot = escaped(f"Written {today:%Y-%m-%d %H:%M} by optuna_search.")
     return page(facts.name, lead, list(_sections(facts, board, search)), foot)
@@ -128,8 +131,9 @@ def _page(facts: Facts, board: Leaderboard, search: Any) -> str:
 def _sections(facts: Facts, board: Leaderboard, search: Any) -> Iterator[Section]:
     yield Section("What was searched", "", body=_what(facts, search))
     leading = board[:MAX_ROWS]
-    caption = f"{_of_the_first(len(board))} {leading.note}".rstrip()
-    yield Section("Leaderboard", caption, body=table(*leading._table(MAX_WIDTH_HTML)))
+    has_times = any(not goal.maximise for goal in facts.goals)
+    caption = " ".join([_of_the_first(len(board)), *(["Times are in seconds."] if has_times else []), leading.note])
+    yield Section("Leaderboard", caption.rstrip(), body=table(*leading._table(MAX_WIDTH_HTML), one_line=True))
     if len(facts.goals) > 1:
         yield _front(facts)
     yield Section(
@@ -171,9 +175,10 @@ def _front(facts: Facts) -> Section:
     rows = f"the first {MAX_ROWS} of {len(front):,}" if len(front) > MAX_ROWS else f"all {len(front):,}"
     return Section(
         "Pareto front",
-        f"The trials that no other one is better than by every goal, with their standard errors: {rows}.",
-        [of_trials.pareto_front(facts, facts.goals)],
-        table(*_summary.front_table(facts, MAX_ROWS)),
+        "The trials that no other one is better than by one goal and as good as by all others, with their standard "
+        f"errors: {rows}.",
+        [of_trials.pareto_front(facts, facts.goals, [pair]) for pair in itertools.combinations(facts.goals, 2)],
+        table(*_summary.front_table(facts, MAX_ROWS), one_line=True),
     )
 
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna_search._drawing import number
 from optuna_search._facts import STATES, Facts, Metric, TrialFacts
+from optuna_search._leaderboard import Leaderboard
 
 #: So many reasons of failures are listed.
 MAX_REASONS = 20
+#: What is said of a score that is without what it owes to luck.
+CORRECTED = "corrected for the choice"
 
 Table = tuple[list[str], list[list[str]]]
 
 
-def in_numbers(facts: Facts) -> dict[str, str]:
+def in_numbers(facts: Facts, board: Leaderboard) -> dict[str, str]:
     """Return the few numbers that a reader looks for first."""
     here = [trial for trial in facts.trials if trial.origin is None]
     counted = [t for t in here if t.state in ("COMPLETE", "PRUNED", "FAIL")]
     seconds = sum(score for t in here for key in ("fit_time", "score_time") for score in _run(t, key))
     return {
-        **dict(_best(facts, goal) for goal in facts.goals),
+        **dict(one for goal in facts.goals for one in _best(facts, goal, board)),
         "trials": f"{len(counted):,}",
         "fits of a fold": f"{sum(trial.fits for trial in counted):,.1f}".removesuffix(".0"),
         "spent on fits and scores": duration(seconds),
@@ -30,11 +33,24 @@ def in_numbers(facts: Facts) -> dict[str, str]:
     }
 
 
-def _best(facts: Facts, goal: Metric) -> tuple[str, str]:
+def _best(facts: Facts, goal: Metric, board: Leaderboard) -> Iterator[tuple[str, str]]:
     best = goal.best([trial.mean(goal) for trial in facts.trials])
     first = next(trial for trial in facts.trials if trial.mean(goal) == best)
     unit = "" if goal.maximise else " s"
-    return f"best {goal.name}, in trial {first.number}", f"{with_error(first, goal)}{unit}"
+    yield f"best {goal.name}, in trial {first.number}", f"{with_error(first, goal)}{unit}"
+    if goal.key == board.metric and math.isfinite(corrected := board.best_score_corrected):
+        yield f"best {goal.name}, {CORRECTED}", number(corrected)
+
+
+def marks_of(told: Mapping[str, str]) -> str:
+    """Return what has to be known to read the first numbers."""
+    marks = {
+        "±": "± is one standard error of the mean over folds.",
+        CORRECTED: f"The best of many owes something to luck; {CORRECTED}, its score is without what it is expected to "
+        "owe.",
+    }
+    seen = " ".join([*told, *told.values()])
+    return " ".join(meaning for mark, meaning in marks.items() if mark in seen)
 
 
 def with_error(trial: TrialFacts, metric: Metric) -> str:
@@ -86,14 +102,14 @@ def described(facts: Facts, search: Any = None) -> dict[str, str]:
         **{f"also {name}": _data(part) for name, part in _mapping(made_with["metadata"]).items()},
         "Folds": _folds(facts),
         "Space": f"the function {_function(facts)}" if _function(facts) else "",
-        "Scoring": _flat(made_with["scoring"]),
+        "Scoring": flat(made_with["scoring"]),
         "Pursued": goals,
         "Score of a failed fit": made_with["error_score"],
         **({} if search is None else _how(search)),
         "Trials": ", ".join(f"{n:,} {state}" for state, n in states if n),
         "Forked from": _lineage(facts),
         "When": _dates(facts),
-        "Versions": _flat(facts.header.get("versions") or {}),
+        "Versions": flat(facts.header.get("versions") or {}),
     }
 
 
@@ -101,8 +117,18 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _flat(value: Any) -> str:
-    return ", ".join(f"{k}: {_flat(v)}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
+def flat(described: Any, between: str = ": ") -> str:
+    """Return a description as one text; what is called as it is described is told once.
+
+    Examples
+    --------
+    >>> flat({"f1": "f1", "mine": "make_scorer(f)"})
+    'f1, mine: make_scorer(f)'
+    """
+    if not isinstance(described, Mapping):
+        return str(described)
+    parts = [(str(name), flat(part, between)) for name, part in described.items()]
+    return ", ".join(name if name == part else f"{name}{between}{part}" for name, part in parts)
 
 
 def _data(described: Any) -> str:
@@ -204,7 +230,7 @@ def front_table(facts: Facts, n: int) -> Table:
     """Return the first trials of the Pareto front, the best by the first goal first."""
     front = sorted(facts.front(*facts.goals), key=lambda t: t.mean(facts.goals[0]), reverse=facts.goals[0].maximise)
     names = dict.fromkeys(name for trial in front for name in trial.params)
-    return ["trial", *(goal.name for goal in facts.goals), *names], [
+    return ["trial", *(goal.title for goal in facts.goals), *names], [
         [
             str(trial.number),
             *(with_error(trial, goal) for goal in facts.goals),

@@ -39,11 +39,28 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: in
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as HTML, in which no cell means anything but its text."""
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """Return a table as HTML, in which no cell means anything but its text.
+
+    Parameters
+    ----------
+    header : sequence of str
+        The names of the columns.
+    rows : sequence of sequence of str
+        The cells.
+    width : int or None
+        Where a page cuts cells after so many characters: longer ones have their text for the pointer as well, and the
+        names of parameters may be broken.
+    """
+
+    def cell(plain: str, tag: str) -> str:
+        text = html.escape(printable(plain))
+        for_pointer = f' title="{text}"' if tag == "td" and width is not None and len(plain) > width else ""
+        broken = text if width is None or tag == "td" else text.replace("__", "__<wbr>")
+        return f"<{tag}{for_pointer}>{broken}</{tag}>"
 
     def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(printable(cell))}</{tag}>" for cell in cells) + "</tr>"
+        return "<tr>" + "".join(cell(one, tag) for one in cells) + "</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return f"<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table>"

@@ -9,6 +9,8 @@ from typing import Any
 
 from optuna_search._drawing import (
     COLORS,
+    LONG_TITLES,
+    PADDING,
     broken,
     figure,
     grid,
@@ -72,7 +74,9 @@ def history(facts: Facts, metric: Metric, spread: str) -> Any:
 def _window(trials: Sequence[TrialFacts], metric: Metric, spread: str) -> tuple[float, float]:
     """Return the ends of an axis that the spreads of trials fit on."""
     lows, highs = zip(*(_ends(trial, metric, spread) for trial in trials), strict=True)
-    return window(lows, maximise=metric.maximise)[0], window(highs, maximise=metric.maximise)[1]
+    low, high = window(lows, maximise=metric.maximise)[0], window(highs, maximise=metric.maximise)[1]
+    padding = (high - low) * PADDING  # one spread that is much wider than others pushes no mean aside
+    return low - padding, high + padding
 
 
 def _ends(trial: TrialFacts, metric: Metric, spread: str) -> tuple[float, float]:
@@ -256,8 +260,8 @@ def _steps_title(facts: Facts, steps: Sequence[Step]) -> str:
 # --- what they trade off ----------------------------------------------------------------------------------------------
 
 
-def pareto_front(facts: Facts, metrics: Sequence[Metric]) -> Any:
-    """Return trials by two goals, and for more goals by every two of them."""
+def pareto_front(facts: Facts, metrics: Sequence[Metric], pairs: Sequence[tuple[Metric, Metric]] | None = None) -> Any:
+    """Return trials by two goals, and for more goals by every two of them, or by some pairs."""
     if len(metrics) < 2:
         names = ", ".join(metric.name for metric in facts.metrics)
         raise InvalidRequestError(
@@ -266,8 +270,8 @@ def pareto_front(facts: Facts, metrics: Sequence[Metric]) -> Any:
         )
     trials = scored(facts, *metrics)
     best = {trial.number for trial in facts.front(*metrics)}
-    pairs = list(itertools.combinations(metrics, 2))
-    drawn, places = grid("Pareto front", facts, len(pairs))
+    pairs = list(itertools.combinations(metrics, 2)) if pairs is None else pairs
+    drawn, places = grid("Pareto front", facts, len(pairs), LONG_TITLES)
     for (across, up), place in zip(pairs, places, strict=True):
         drawn.update_xaxes(_axis(trials, across), **place)
         drawn.update_yaxes(_axis(trials, up), **place)
@@ -305,6 +309,6 @@ def _by_two(trials: Sequence[TrialFacts], across: Metric, up: Metric, color: str
         "y": [trial.mean(up) for trial in trials],
         "mode": "markers",
         "marker": {"color": color, "size": size},
-        "text": [f"{told(t, across, with_params=False)}<br>{told(t, up).partition('<br>')[2]}" for t in trials],
+        "text": [f"{told(t, across, params=())}<br>{told(t, up).partition('<br>')[2]}" for t in trials],
         "hovertemplate": "%{text}<extra></extra>",
     }

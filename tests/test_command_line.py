@@ -241,6 +241,7 @@ class TestLooking:
         assert facts["trials"] == "1 complete, 1 fail"
         assert facts["failures"] == "1 × ValueError: x=2.0 is bad in fit"
         assert facts["best"] == "score -1.0000 ± 0.0000 (standard error) in trial 0 with x=1.0"
+        assert facts["corrected"] == "-1.0000, without what the best of many is expected to owe to luck"
         assert "forked from" not in facts
         assert f"scikit-learn {sys.modules['sklearn'].__version__}" in facts["versions"]
 

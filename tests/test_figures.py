@@ -10,7 +10,7 @@ import optuna
 import pytest
 from estimators import FailsOn, KnownScore, high, low
 from handmade import folds, large, measured, study, trial
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from scipy.stats import expon, geom
@@ -170,7 +170,7 @@ class TestNames:
         found = facts(conditional)
         near = [t.params for t in found.trials if t.params["kind"] == "near"]
         assert near and all(params.keys() == {"kind", "place"} for params in near)
-        assert found.logs == {"how far"}
+        assert found.logs == {"how far": True, "place": False}
 
     def test_what_a_function_makes_of_a_number_under_its_name_is_shown(self):
         fitted = search(lambda t: {"x": 2.0 ** t.suggest_int("x", 0, 4)}, n_trials=5).fit(X, Y)
@@ -188,9 +188,23 @@ class TestNames:
         ],
     )
     def test_numbers_from_a_list_have_the_scale_that_spreads_them(self, values, is_log):
-        made = measured([({"x": value}, 1) for value in values])
-        found = facts(made)
+        found = facts(search({"x": values}, n_trials=None, sampler=None).fit(X, Y))
         assert found.parameter("x", found.trials).is_log is is_log
+
+    @pytest.mark.parametrize("values", [(0.4, 0.42, 0.45, 0.5, 1.0), (0.4, 0.8, 0.9, 0.95, 1.0)])
+    @pytest.mark.parametrize("log", [True, False])
+    def test_numbers_from_a_range_have_the_scale_of_the_range(self, values, log):
+        drawn = {"x": FloatDistribution(0.4, 1.0, log=log), "n": IntDistribution(1, 900, log=log)}
+        rows = [{"x": value, "n": round(900 * value)} for value in values]
+        made = study([trial(i, row, Record(row, folds(1.0, 2.0, 3.0)), [2.0], distributions=drawn)
+                      for i, row in enumerate(rows)])  # fmt: skip
+        found = facts(made)
+        assert [found.parameter(name, found.trials).is_log for name in ("x", "n")] == [log, log]
+
+    def test_a_number_that_one_of_several_dicts_draws_by_logarithms_has_their_scale(self):
+        dicts = [{"x": FloatDistribution(0.1, 6), "choice": ["a"]},
+                 {"x": FloatDistribution(0.1, 6, log=True), "choice": ["b"]}]  # fmt: skip
+        assert facts(search(dicts, n_trials=8).fit(X, Y)).logs == {"x": True}
 
 
 class TestWhoseTrials:
@@ -241,6 +255,15 @@ class TestHistory:
         best = trace(figures.history(plain, metric="fit_time"), "best so far").y
         assert list(best) == sorted(best, reverse=True)
         assert best[-1] == pytest.approx(plain.cv_results_["mean_fit_time"].min())
+
+    def test_a_spread_that_is_much_wider_than_others_pushes_no_mean_aside(self):
+        rows = [(0.0, 0.9, 9.0), (0.9, 1.0, 1.1), (1.9, 2.0, 2.1)]
+        trials = [trial(i, {"x": i}, Record({"x": i}, folds(*row)), [np.mean(row)]) for i, row in enumerate(rows)]
+        shown = trace(figures.history(study(trials), spread="folds"), "complete").y
+        assert shown == pytest.approx([np.mean(row) for row in rows])
+        for at, row in enumerate(rows):  # nor is any end of a spread
+            line = points(trace(figures.history(study(trials), spread="folds"), "lowest to highest fold"))[at]
+            assert [y for _, y in line] == pytest.approx([row[0], row[-1]])
 
     def test_one_fold_has_no_spread(self):
         made = study([trial(i, {"x": i}, Record({"x": i}, folds(float(i))), [float(i)]) for i in range(3)], n_folds=1)
@@ -334,6 +357,8 @@ class TestParetoFront:
         fronts = [one for one in drawn.data if one.name == "Pareto front"]
         assert len({len(one.x) for one in fronts}) == 1 and all(one.mode == "markers" for one in fronts)
         assert sum(bool(one.showlegend) for one in drawn.data) == 2
+        # Two side by side: the titles of three have no room in 500 pixels.
+        assert [drawn.layout[f"xaxis{i}"].domain[0] for i in ("", 3)] == [0.0, 0.0]
 
     def test_equal_trials_are_both_on_it(self):
         rows = [(1.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.5)]
@@ -558,6 +583,97 @@ def test_labels_are_short_and_all_different():
     assert len(set(short.values())) == 3 and all(len(one) <= 22 for one in short.values())
     assert labels(["a", "b"]) == {"a": "a", "b": "b"}
     assert text("a", 1) == "a"
+
+
+CLASSIFIERS = ["LogisticRegression(max_iter=500)", "RandomForestClassifier(n_estimators=10, random_state=0)",
+               "SVC(probability=False)"]  # fmt: skip
+SCALERS = ["MinMaxScaler()", "QuantileTransformer(n_quantiles=50, output_distribution='normal', random_state=0)",
+           "RobustScaler(quantile_range=(10.0, 90.0))", "StandardScaler()", "passthrough"]  # fmt: skip
+
+
+class TestTexts:
+    """Texts of axes have room from 500 pixels on."""
+
+    @pytest.mark.parametrize("choices", [CLASSIFIERS, SCALERS])
+    @pytest.mark.parametrize("draw", [figures.slices, figures.contours])
+    def test_every_long_choice_is_on_its_axis(self, draw, choices):
+        rows = [({"step": choice, "x": x}, x) for choice in choices for x in (1.0, 2.0, 3.0)]
+        drawn = draw(measured(rows), params=["step", "x"])
+        axis = drawn.layout.xaxis
+        assert axis.tickvals == tuple(range(len(choices))) and len(set(axis.ticktext)) == len(choices)
+        for choice, label in zip(sorted(choices), axis.ticktext, strict=True):
+            start, _, end = label.partition("…")
+            assert len(label) <= 22 and choice.startswith(start) and choice.endswith(end)
+        # Steep, so that none reaches beyond the figure, nor into another; else plotly leaves them out.
+        assert (axis.tickangle, axis.ticklabeloverflow, axis.automargin) == (-60, "allow", True)
+        told = "".join(one for found in drawn.data for one in found.text or ())
+        assert all(f"step = {choice[:60]}" in told for choice in choices)
+
+    def test_short_choices_are_level(self):
+        made = measured([({"kind": kind, "x": i}, i) for i, kind in enumerate(["poly", "rbf", "linear", "sigmoid"])])
+        axis = figures.slices(made, params=["kind"]).layout.xaxis
+        assert axis.ticktext == ("linear", "poly", "rbf", "sigmoid") and axis.tickangle is None
+
+    @pytest.mark.parametrize(
+        ("names", "columns"), [(["a", "b", "c"], 3), (["classifier__max_depth", "b", "c"], 2), (["kind", "b", "c"], 2)]
+    )
+    def test_fewer_small_figures_stand_side_by_side_where_texts_are_long(self, names, columns):
+        rows = [({name: CLASSIFIERS[i % 3] if name == "kind" else i for name in names}, i) for i in range(5)]
+        drawn = figures.slices(measured(rows), params=names)
+        lefts = {drawn.layout[axis].domain[0] for axis in drawn.layout if axis.startswith("xaxis")}
+        assert len(lefts) == columns
+
+    def test_few_values_are_marked_only_if_there_is_room(self):
+        drawn = {"C": FloatDistribution(1e-2, 1e2, log=True), "kernel": CategoricalDistribution(["poly", "rbf"])}
+        rows = [{"C": C, "kernel": ["poly", "rbf"][i % 2]}
+                for i, C in enumerate([0.01456, 0.0174141, 0.284999, 23.7136, 59.4105])]  # fmt: skip
+        made = study([trial(i, row, Record(row, folds(1.0, 2.0, 3.0 + i)), [2.0 + i / 3], distributions=drawn)
+                      for i, row in enumerate(rows)])  # fmt: skip
+        for draw in (figures.slices, figures.contours):
+            assert draw(made, params=["C", "kernel"]).layout.xaxis.ticktext == ("0.01", "0.1", "1", "10")
+        listed = measured([({"x": x}, x) for x in (1, 2, 5, 10)])
+        assert figures.slices(listed).layout.xaxis.tickvals == (1, 2, 5, 10)
+
+    @pytest.mark.parametrize(
+        ("low", "high", "marks"),
+        [
+            (0.01, 0.5, ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5"]),
+            (1, 32, ["1", "2", "5", "10", "20"]),
+            (1.2e-6, 0.08, ["1e-6", "1e-5", "1e-4", "0.001", "0.01", "0.1"]),
+            (1e-9, 1e9, ["1e-5", "1", "1e5"]),
+        ],
+    )
+    def test_logarithms_have_marks_from_which_they_can_be_read(self, low, high, marks):
+        values = np.geomspace(low, high, 9).tolist()
+        drawn = {"x": FloatDistribution(low, high, log=True)}
+        made = study([trial(i, {"x": x}, Record({"x": x}, folds(1.0, 2.0, 3.0 + i)), [2.0 + i / 3], distributions=drawn)
+                      for i, x in enumerate(values)])  # fmt: skip
+        axis = figures.slices(made).layout.xaxis
+        assert axis.type == "log" and list(axis.ticktext) == marks
+        assert [float(one) for one in axis.ticktext] == list(axis.tickvals)
+
+    @pytest.mark.parametrize("ends", [(0.4, 0.7), (5e-324, 1e-300), (1e300, 1e308)])
+    def test_other_logarithms_are_marked_by_plotly_or_sparsely(self, ends):
+        drawn = {"x": FloatDistribution(*ends, log=True)}
+        values = np.exp(np.linspace(*np.log(ends), 9)).clip(*ends).tolist()
+        made = study([trial(i, {"x": x}, Record({"x": x}, folds(1.0, 2.0, 3.0 + i)), [2.0 + i / 3], distributions=drawn)
+                      for i, x in enumerate(values)])  # fmt: skip
+        axis = figures.slices(made, params=["x"]).layout.xaxis
+        assert axis.nticks == 4 or len(axis.tickvals) > 1
+
+    def test_whole_numbers_have_whole_marks_beside_parallel_coordinates(self):
+        made = measured(
+            [({"depth": depth, "leaves": 10 * depth + 5, "x": depth / 2}, depth) for depth in (1, 3, 6, 10)]
+        )
+        notes = [
+            note.text for note in figures.parallel_coordinates(made, params=["depth", "leaves", "x"]).layout.annotations
+        ]
+        assert notes[3:] == ["1", "6", "10", "15", "60", "105", "0.5", "2.75", "5"]
+
+    def test_the_outer_parallel_coordinates_have_room_for_their_titles(self, conditional):
+        axis = figures.parallel_coordinates(conditional).layout.xaxis
+        assert axis.ticklabeloverflow == "allow"
+        assert axis.range[0] < -0.4 and axis.range[1] > len(axis.tickvals) - 0.5
 
 
 @pytest.mark.parametrize("maximise", [True, False])

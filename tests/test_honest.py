@@ -211,6 +211,15 @@ def test_a_kept_study_has_the_same_corrected_score(tmp_path):
     assert read.top_n_ == fitted.top_n_
 
 
+def test_a_board_and_the_command_have_it(tmp_path, capsys):
+    path = str(tmp_path / "s.db")
+    fitted = OptunaSearchCV(Noisy(), {"seed": list(range(8))}, cv=4, storage=path, study_name="s").fit(X, Y)
+    assert fitted.top_n_.best_score_corrected == fitted.best_score_corrected_ < fitted.best_score_
+    assert math.isnan(fitted.top_n_(by="fit_time").best_score_corrected)
+    assert main(["--json", "show", "s", "--storage", path]) == 0
+    assert json.loads(capsys.readouterr().out)["best_score_corrected"] == fitted.best_score_corrected_
+
+
 def test_it_is_there_wherever_the_best_score_is():
     several = {"scoring": {"high": high, "low": low}}
     for params in ({}, {"refit": False}, several | {"refit": "low"}):

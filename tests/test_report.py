@@ -12,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from estimators import FailsOn
+from estimators import FailsOn, KnownScore, high, low
 from handmade import folds, large, measured, study, trial
 from optuna.storages import InMemoryStorage
+from sklearn.ensemble import RandomForestClassifier
 from test_figures import EVIL, of_failures, space
 from test_several_goals import search as search_by_goals
 from test_storage import search
 
 from optuna_search import _report, figures, report, studies
+from optuna_search.__main__ import main
 from optuna_search._facts import facts_of
 from optuna_search._given import store_given
 from optuna_search._page import in_a_script
@@ -30,6 +32,14 @@ from optuna_search.exceptions import InvalidRequestError, NoResultError, Storage
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2
 GOLDEN = Path(__file__).parent / "golden"
+
+
+class Deep(KnownScore):
+    """It has a parameter with a name as in a pipeline."""
+
+    def set_params(self, of_a__deep__pipeline=None, **params):
+        """Take the others."""
+        return super().set_params(**params)
 
 
 class Page(HTMLParser):
@@ -43,7 +53,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "br", "img"):
+        if tag not in ("meta", "br", "wbr", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -128,7 +138,7 @@ class TestWhatItTells:
 
     def test_the_numbers_are_those_of_the_records(self, fitted):
         facts = facts_of(store_given(fitted, None))
-        told = in_numbers(facts)
+        told = in_numbers(facts, fitted.top_n_)
         results = fitted.cv_results_
         n_fits = int(np.sum(~np.isnan([results[f"split{k}_test_score"] for k in range(3)])))
         assert (told["trials"], told["fits of a fold"]) == ("30", f"{n_fits:,}")
@@ -162,6 +172,62 @@ class TestWhatItTells:
             ["x", "one of [1.0, 2.0]; or one of [4.0]", "1 to 4", "4"],
             ["peak", "one of [9.0, 10.0]", "9 to 10", "2"],
         ]
+
+    def test_a_metric_that_is_called_like_its_scorer_is_told_once(self, opened, tmp_path, capsys):
+        path = tmp_path / "s.db"
+        fitted = search({"x": [1.0, 2.0]}, scoring={"f1": "f1", "mine": "accuracy"}, refit="f1", n_trials=None,
+                        sampler=None, storage=path, study_name="s").fit(X, Y)  # fmt: skip
+        assert "Scoring f1, mine: accuracy Pursued" in opened(fitted).text
+        assert main(["show", "s", "--storage", str(path)]) == 0
+        assert re.search(r"^scoring +f1, mine accuracy$", capsys.readouterr().out, re.MULTILINE)
+        assert fitted.fork({}).fit(X, Y).fork_report_.carried  # it is measured on the same
+
+    def test_rows_of_candidates_are_one_line(self, opened):
+        forests = [RandomForestClassifier(n_estimators=10, random_state=0, max_features="log2"), None]
+        page = opened(
+            search({"choice": forests, "of_a__deep__pipeline": [1, 2]}, Deep(), n_trials=None, sampler=None).fit(X, Y)
+        )
+        tables = [attrs["class"] for _, attrs in page.elements if attrs.get("aria-label") == "Table"]
+        assert tables == ["wide", "wide", "wide lines"]
+        whole = "RandomForestClassifier(max_features='log2', n_estimators=10, random_state=0)"
+        assert whole in page.text and {"title": whole} in [attrs for tag, attrs in page.elements if tag == "td"]
+        assert [tag for tag, _ in page.elements].count("wbr") == 2
+        assert "of_a__" in page.texts and "of_a__deep__pipeline" in page.texts
+
+    def test_what_the_best_owes_to_luck_is_told(self, opened, fitted, page):
+        corrected = f"{fitted.best_score_corrected_:.4g}"
+        assert f"best score, corrected for the choice {corrected} trials" in page.text
+        assert "The best of many owes something to luck; corrected for the choice, its score is without" in page.text
+        named = opened("the study", storage=fitted.storage)
+        assert f"best score, corrected for the choice {corrected} trials" in named.text
+        assert "± is one standard error of the mean over folds." in page.text
+
+    def test_of_several_goals_that_which_the_leaderboard_is_sorted_by_is_corrected(self, opened):
+        how = {"objectives": ["fit_time", "high"], "scoring": {"low": low, "high": high}, "refit": "high", "cv": 3}
+        fitted = search({"x": [1.0, 2.0, 4.0]}, n_trials=None, sampler=None, **how).fit(X, Y)
+        text = opened(fitted).text
+        assert f"best high, corrected for the choice {fitted.best_score_corrected_:.4g} " in text
+        assert text.count("corrected for the choice") == 2  # a number, and what it means
+        assert "Times are in seconds." in text and "trial fit_time, seconds high x" in text
+
+    def test_one_fold_has_no_marks(self, opened):
+        made = study([trial(i, {"x": i}, Record({"x": i}, folds(float(i))), [float(i)]) for i in range(3)], n_folds=1)
+        text = opened(made).text
+        assert "corrected" not in text and "±" not in text.partition("What was searched")[0]
+
+    def test_three_goals_have_a_figure_of_every_two(self, opened):
+        how = {"objectives": ["one", "other", "fit_time"], "n_trials": 15}
+        fitted = search_by_goals(**how).fit(X, Y)
+        page = opened(fitted)
+        place = page.headings.index("pareto-front")
+        drawn = [page.figures[f"figure-{place}-{i}"] for i in range(3)]
+        titles = [
+            tuple(one["layout"][axis]["title"]["text"].split()[0] for axis in ("xaxis", "yaxis")) for one in drawn
+        ]
+        assert titles == [("one", "other"), ("one", "fit_time,"), ("other", "fit_time,")]
+        n_best = len(fitted.study_.best_trials)
+        assert {len(t["x"]) for one in drawn for t in one["data"] if t["name"] == "Pareto front"} == {n_best}
+        assert "no other one is better than by one goal and as good as by all others" in page.text
 
     def test_several_goals_have_a_front(self, opened):
         fitted = search_by_goals(n_trials=25, study_name="goals", storage=InMemoryStorage()).fit(X, Y)
@@ -265,8 +331,9 @@ class TestOnePage:
             return {"x": trial.suggest_float(f"{evil} x", 0, 6)}
 
         def harmless_space(trial):
-            trial.suggest_categorical("kind", ["a", "b", "c"])
-            return {"x": trial.suggest_float("x", 0, 6)}
+            long = "harmless" * 40
+            trial.suggest_categorical(f"{long} kind", [long, "b", f"{long}2"])
+            return {"x": trial.suggest_float(f"{long} x", 0, 6)}
 
         page = opened(search(evil_space, n_trials=12, study_name=evil, storage=InMemoryStorage()).fit(X, Y))
         harmless = opened(search(harmless_space, n_trials=12).fit(X, Y))
