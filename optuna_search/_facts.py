@@ -101,8 +101,9 @@ class TrialFacts:
     scores: Mapping[str, Scores] = field(default_factory=dict)
     #: How far it came, and the mean score there.
     steps: tuple[tuple[Step, float], ...] = ()
-    #: How many fits of a fold it took.
+    #: How many fits of a fold it took, and the seconds of these and of their scores.
     fits: float = 0.0
+    seconds: float = 0.0
     started: datetime.datetime | None = None
     ended: datetime.datetime | None = None
     failure: str | None = None
@@ -280,6 +281,7 @@ def _trial(trial: FrozenTrial, record: Record | None, scores: Mapping[str, Score
         scores=scores,
         steps=tuple(_steps(record, scores[pursued.key].folds)),
         fits=float(record.fits),
+        seconds=sum(fold.fit_time + fold.score_time for fold in record.run),
     )
 
 
@@ -291,7 +293,7 @@ def _scores(
     found: dict[int, dict[str, Scores]] = {trial.number: {} for trial in there}
     complete = np.array([trial.state.name == "COMPLETE" for trial in there])
     for metric in metrics if there else ():
-        folds = np.array([_by_fold(records[trial.number], metric.key, error_score) for trial in there])
+        folds = np.array([_by_fold(records[trial.number], metric, error_score) for trial in there])
         run = ~np.isnan(folds)
         with np.errstate(invalid="ignore"):  # minus infinity is a score
             so_far = np.divide(np.where(run, folds, 0.0).sum(axis=1), run.sum(axis=1), where=run.any(axis=1),
@@ -305,14 +307,13 @@ def _scores(
     return found
 
 
-def _by_fold(record: Record, key: str, error_score: float) -> list[float]:
+def _by_fold(record: Record, metric: Metric, error_score: float) -> list[float]:
     """Return what a record has of a metric, fold by fold."""
 
     def score(fold: Fold | None) -> float:
         if fold is None:
             return math.nan
-        seconds = getattr(fold, key, error_score) if key in TIMES else error_score
-        return float(fold.test.get(key, seconds))
+        return float(fold.test.get(metric.key, error_score) if metric.maximise else getattr(fold, metric.key))
 
     return [score(fold) for fold in record.folds]
 
@@ -336,8 +337,12 @@ def _steps(record: Record, scores: Sequence[float]) -> Iterator[tuple[Step, floa
 
 def _params(trial: FrozenTrial, record: Record) -> Iterator[tuple[str, str, Value]]:
     """Yield the name of each parameter that was searched, the name that it has in the study, and its value."""
+    taken: set[str] = set()
     for stored_name, stored in trial.params.items():
         name = _own_name(stored_name, record.params)
+        if name in taken:  # a function may name its draws in ways that look like ours
+            name = stored_name
+        taken.add(name)
         recorded = record.params.get(name)
         # A number of the record is what the estimator got, also where something else was drawn: a quantile, a power.
         yield name, stored_name, _readable(recorded if _is_number(recorded) else stored)

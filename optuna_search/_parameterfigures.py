@@ -315,18 +315,24 @@ def parallel_coordinates(facts: Facts, metric: Metric, names: Sequence[str]) -> 
         },
         yaxis={"range": [-0.15, 1.06], "visible": False, "fixedrange": True},
         showlegend=False,
+        shapes=[
+            {"type": "line", "x0": place, "x1": place, "y0": 0, "y1": 1, "line": {"color": "#888888", "width": 1}}
+            for place in range(len(axes))
+        ],
+        annotations=[
+            {"x": place, "y": height, "text": tick, "showarrow": False, "xanchor": "left", "xshift": 4}
+            | {"font": {"size": 10}}
+            for place, one in enumerate(axes)
+            for height, tick in _ticks(one).items()
+        ],
     )
     for bundle in _bundles(trials, heights, metric):
         drawn.add_scatter(**bundle)
-    for place, one in enumerate(axes):
-        drawn.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": "#888888", "width": 1})
-        for height, tick in _ticks(one).items():
-            drawn.add_annotation(
-                x=place, y=height, text=tick, showarrow=False, xanchor="left", xshift=4, font={"size": 10}
-            )
     return drawn
 
 
+#: So many choices are named along an axis; of more an even part.
+MAX_NAMED = 24
 #: Where the lines of trials pass that do not have a parameter.
 ABSENT = -0.1
 
@@ -341,8 +347,10 @@ def _ticks(parameter: Parameter) -> Mapping[float, str]:
     """Return what is written along an axis."""
     absent = {ABSENT: "absent"} if None in parameter.values else {}
     if not parameter.is_number:
-        names = labels(parameter.choices, SHORT, keep="ends")
-        return absent | {share_of(parameter, at): names[value] for value, at in place_of(parameter).items()}
+        names, places = labels(parameter.choices, SHORT, keep="ends"), place_of(parameter)
+        named = np.linspace(0, len(places) - 1, min(len(places), MAX_NAMED)).round().astype(int)
+        values = [parameter.choices[i] for i in named]
+        return absent | {share_of(parameter, places[value]): names[value] for value in values}
     low, high = (float(parameter.choices[end]) for end in (0, -1))
     middle = math.sqrt(low * high) if parameter.is_log else (low + high) / 2
     if parameter.is_whole:

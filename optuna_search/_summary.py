@@ -23,12 +23,11 @@ def in_numbers(facts: Facts, board: Leaderboard) -> dict[str, str]:
     """Return the few numbers that a reader looks for first."""
     here = [trial for trial in facts.trials if trial.origin is None]
     counted = [t for t in here if t.state in ("COMPLETE", "PRUNED", "FAIL")]
-    seconds = sum(score for t in here for key in ("fit_time", "score_time") for score in _run(t, key))
     return {
         **dict(one for goal in facts.goals for one in _best(facts, goal, board)),
         "trials": f"{len(counted):,}",
         "fits of a fold": f"{sum(trial.fits for trial in counted):,.1f}".removesuffix(".0"),
-        "spent on fits and scores": duration(seconds),
+        "spent on fits and scores": duration(sum(trial.seconds for trial in here)),
         "from first to last": _span(here),
     }
 
@@ -57,11 +56,6 @@ def with_error(trial: TrialFacts, metric: Metric) -> str:
     """Return the mean of a trial with its standard error."""
     found = trial.by(metric)
     return number(found.mean) if math.isnan(found.error) else f"{number(found.mean)} ± {found.error:.2g}"
-
-
-def _run(trial: TrialFacts, key: str) -> list[float]:
-    """Return the seconds of the folds that were run."""
-    return [s for s in trial.scores[key].folds if not math.isnan(s)] if key in trial.scores else []
 
 
 def _span(trials: Sequence[TrialFacts]) -> str:

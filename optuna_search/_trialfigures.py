@@ -181,7 +181,7 @@ def _when(trial: TrialFacts, end: Any) -> str:
 def pruned_folds(facts: Facts) -> Any:
     """Return the scores of trials step by step, and how many ended after each step."""
     metric = facts.metric()
-    trials = [trial for trial in facts.trials if trial.steps]
+    trials = [trial for trial in facts.trials if trial.steps and trial.state in ("COMPLETE", "PRUNED")]
     steps = sorted({step for trial in trials for step, _ in trial.steps})
     if not steps:
         scored(facts, metric)  # says so

@@ -8,7 +8,7 @@ times their distance from the best. They need plotly: ``pip install 'optuna-sear
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from optuna_search import _parameterfigures, _trialfigures
@@ -183,9 +183,13 @@ def pareto_front(search_or_study: Any, *, storage: Any = None, metrics: Sequence
     'score (more is better)'
     """
     facts = _facts(search_or_study, storage)
-    if metrics is not None and (isinstance(metrics, str) or len(set(metrics)) < 2):
-        raise InvalidRequestError(f"metrics={metrics!r} must be two or more names of metrics.")
-    return _trialfigures.pareto_front(facts, facts.goals if metrics is None else [*map(facts.metric, metrics)])
+    if metrics is None:
+        return _trialfigures.pareto_front(facts, facts.goals)
+    names = _listed(metrics)
+    found = dict.fromkeys(map(facts.metric, names))
+    if len(found) < 2 or len(found) < len(names):
+        raise InvalidRequestError(f"metrics={metrics!r} must be two or more names of metrics, each of another one.")
+    return _trialfigures.pareto_front(facts, list(found))
 
 
 # --- parameters -------------------------------------------------------------------------------------------------------
@@ -376,6 +380,13 @@ def _facts(search_or_study: Any, storage: Any) -> Facts:
 
 
 def _names(params: Any) -> list[str] | None:
-    if isinstance(params, str) or (params is not None and not list(params)):
+    if params is None:
+        return None
+    if not (names := _listed(params)):
         raise InvalidRequestError(f"params={params!r} must be a list of names of parameters, or None.")
-    return None if params is None else list(params)
+    return names
+
+
+def _listed(given: Any) -> list[Any]:
+    """Return what was given as a list; nothing for one text, and for what is no list."""
+    return [] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import sys
+import warnings
 
 import numpy as np
 import optuna
@@ -83,6 +84,16 @@ def conditional():
 # --- the facts --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("wrong", [5, "x", [], {}], ids=repr)
+def test_what_names_nothing_is_refused(plain, wrong):
+    for draw in (figures.slices, figures.contours, figures.parallel_coordinates):
+        with pytest.raises(InvalidRequestError, match=r"must be a list of names of parameters"):
+            draw(plain, params=wrong)
+    for metrics in (wrong, ["high"], ["high", "high"], ["high", "low", "low"]):
+        with pytest.raises(InvalidRequestError, match=r"must be two or more names of metrics, each of another one"):
+            figures.pareto_front(plain, metrics=metrics)
+
+
 class TestFacts:
     def test_they_are_the_numbers_of_the_results(self, plain):
         results, found = plain.cv_results_, facts(plain)
@@ -129,6 +140,24 @@ class TestFacts:
         found = facts(fitted)
         assert found.metric().name == "accuracy"
         assert found.metric("score") is found.metric("accuracy") is found.metric()
+
+    def test_a_metric_may_be_called_like_a_time(self):
+        how = {"scoring": {"fit_time": high, "low": low}, "refit": "fit_time", "error_score": -5.0, "cv": 3}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fitted = search({"x": [1.0, 2.0]}, FailsOn(bad=(1.0,)), n_trials=None, sampler=None, **how).fit(X, Y)
+        found = facts(fitted)
+        assert [t.mean(found.metric()) for t in found.trials] == list(fitted.cv_results_["mean_test_fit_time"])
+        assert found.trials[0].mean(found.metric()) == -5.0
+        assert all(0 < t.seconds < 60 for t in found.trials)
+
+    def test_draws_that_a_function_names_as_the_library_does_are_kept_apart(self):
+        def odd(trial):
+            return {"x": trial.suggest_float("x (1)", 0, 1), "choice": trial.suggest_categorical("x'", ["a", "b"])}
+
+        fitted = search(odd, n_trials=4, sampler="random").fit(X, Y)
+        for one, drawn in zip(facts(fitted).trials, fitted.study_.trials, strict=True):
+            assert set(one.params.values()) == set(drawn.params.values())
 
     def test_another_metric_is_an_error_that_lists_them(self, plain):
         with pytest.raises(InvalidRequestError, match=r"^metric='hihg' is not.*: high, low.*Did you mean 'high'\?$"):
@@ -488,6 +517,11 @@ class TestParallelCoordinates:
         assert sorted(line[2] for line in lines if line[1] == 1.0) == pytest.approx(expected)  # near is above far
         assert {line[2] for line in lines if line[1] == 0.0} == {line[3] for line in lines if line[1] == 1.0} == {-0.1}
         assert "absent" in [note.text for note in drawn.layout.annotations]
+
+    def test_of_many_choices_an_even_part_is_named(self):
+        drawn = figures.parallel_coordinates(measured([({"word": f"w{i:03}"}, i) for i in range(200)]))
+        named = [note.text for note in drawn.layout.annotations if note.text.startswith("w")]
+        assert len(named) == 24 and {"w000", "w199"} <= set(named)
 
     def test_a_parameter_may_be_called_like_the_metric(self):
         made = measured([({"score": i}, i) for i in range(3)], scoring="the estimator's own score")
