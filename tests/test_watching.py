@@ -246,6 +246,25 @@ def test_the_bar_counts_what_another_process_does_meanwhile(capfd):
     assert " 6/6 " in last and f"best {found.best_score_:.4f}" in last
 
 
+def test_the_bar_of_a_fork_counts_its_own_trials_and_knows_the_best_that_came_over(capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parent = search({"x": [1, 2, 3]}, FailsOn(bad=(3,)), pruner=ThresholdPruner(lower=-1.5))
+        parent.fork({"x": [1, 2, 3, 4]}, verbose=1, pruner=None).fit(X, Y)
+    states = shown(capfd)
+    assert list(parent.cv_results_["trial_state"]) == ["COMPLETE", "PRUNED", "FAIL"]
+    assert states[0].startswith("FailsOn best -1.0000 |") and " 0/1 " in states[0]
+    assert states[-1].startswith("FailsOn best -1.0000 |") and " 1/1 " in states[-1]
+
+
+def test_the_bar_of_a_fork_with_a_budget_in_fits_counts_its_own_fits(capfd):
+    parent = search(n_trials=3)
+    parent.fork({}, n_trials=None, n_fits=4, sampler="random", verbose=1).fit(X, Y)
+    states = shown(capfd)
+    assert " 0/4 fits " in states[0] and "0 trials" in states[0]
+    assert " 4/4 fits " in states[-1] and "2 trials" in states[-1]
+
+
 def test_the_bar_counts_what_was_pruned(capfd):
     search({"x": [3, 0, -5]}, pruner=ThresholdPruner(lower=0.0), verbose=1)
     assert ", 1 pruned |" in shown(capfd)[-1]
