@@ -19,10 +19,10 @@ from test_several_goals import search as search_by_goals
 from test_storage import search
 
 from optuna_search import OptunaSearchCV, figures, named
-from optuna_search._drawing import labels, text, window
-from optuna_search._facts import facts_of
+from optuna_search._drawing import labels, text, thinned, window
+from optuna_search._facts import Metric, Parameter, facts_of
 from optuna_search._given import store_given
-from optuna_search._importance import importances_of
+from optuna_search._importance import _columns, importances_of
 from optuna_search._record import ABANDONED, CLAIM, FAILURE, Climb, Record
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 
@@ -404,6 +404,13 @@ class TestImportances:
         shares = importances_of(found, found.metric())
         assert list(shares)[:2] == ["p0", "kind"] and shares["p0"] > 0.9
 
+    def test_what_is_missing_gets_a_value_of_others_always_the_same_one(self):
+        for values in ((1.0, 2.0), ("a", "b")):
+            parameter = Parameter("x", values + (None,) * 40, isinstance(values[0], float), False)
+            there, filled = np.split(_columns(parameter), [2])
+            assert {tuple(row) for row in filled} == {tuple(row) for row in there}, "and not all the same one"
+            np.testing.assert_array_equal(_columns(parameter)[2:], filled)
+
     def test_few_trials_say_nothing(self):
         made = measured([({"x": i}, i) for i in range(3)])
         with pytest.raises(NoResultError, match=r"^study_name='made' is too small to tell what matters: it takes 4"):
@@ -426,6 +433,7 @@ class TestSlices:
         assert len(first[0].x) == kinds.count("far") and len(second[0].x) == len(kinds)
         assert drawn.layout.xaxis.type == "log" and drawn.layout.xaxis2.ticktext == ("far", "near")
         assert all(abs(x - round(x)) <= 0.25 for x in second[0].x)  # choices side by side, none with another
+        assert len(set(second[0].x)) == len(kinds), "no trial hides another one"
 
     def test_the_most_important_are_drawn(self):
         drawn = figures.slices(large(200))
@@ -499,6 +507,15 @@ class TestParallelCoordinates:
         shown = {int(one.split("<br>")[0].split()[1]) for t in drawn.data for one in t.text if one}
         best = sorted((t for t in made.trials if t.state == TrialState.COMPLETE), key=lambda t: -t.value)
         assert len(shown) == 400 and {t.number for t in best[:200]} <= shown
+
+
+@pytest.mark.parametrize(
+    ("maximise", "shown"),
+    [(True, [0, 4, 8, 12, 16, 17, 18, 19, 20, 21]), (False, [21, 17, 13, 9, 5, 4, 3, 2, 1, 0])],
+)
+def test_of_many_trials_the_best_half_is_drawn_and_an_even_part_of_the_others(maximise, shown):
+    found, metric = facts(measured([({"x": i}, i) for i in range(22)])), Metric("score", "score", maximise)
+    assert [one.mean(metric) for one in thinned(found.trials, metric, 10)] == shown
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------
