@@ -19,7 +19,7 @@ from optuna_search import OptunaSearchCV, one_standard_error
 from optuna_search.__main__ import main
 from optuna_search._honest import NOISE, _drawn, _of_chosen, bias_in, selection_bias
 from optuna_search._leaderboard import Leaderboard
-from optuna_search._uncertainty import corrected_t_test, half_width
+from optuna_search._uncertainty import corrected_t_test, fold_ratio, half_width
 from optuna_search.exceptions import InvalidRequestError, NoResultError
 
 X, Y = np.arange(24.0).reshape(12, 2), np.arange(12) % 2
@@ -311,6 +311,11 @@ def test_errors_and_intervals_are_what_a_pencil_computes():
     assert board[1].standard_error == 0 and board[1].confidence_interval == (0.0, 0.0)
 
 
+def test_samples_of_all_folds_make_the_ratio_and_an_equal_k_fold_where_they_are_not_known():
+    assert fold_ratio([(10, 2), (8, 4)], 2) == 6 / 18
+    assert fold_ratio((), 5) == 1 / 4
+
+
 @pytest.mark.parametrize("n_folds", [2, 5, 10])
 def test_an_interval_holds_what_the_test_of_a_difference_from_it_finds_no_fault_with(n_folds):
     scores = rng.normal(size=n_folds)
@@ -410,6 +415,8 @@ def test_of_equally_cheap_candidates_the_better_is_chosen():
 def test_candidates_without_a_score_in_every_fold_are_never_chosen():
     missing = ((math.nan, 0.9, 0.9), 0.0)
     assert one_standard_error(results(missing, ((0.7, 0.8, 0.9), 5.0), ((-math.inf,) * 3, 0.0))) == 1
+    # One that stands before the others shifts nothing: neither whose error it is, nor whose time.
+    assert one_standard_error(results(missing, ((0.7, 0.8, 0.9), 5.0), ((0.75, 0.8, 0.76), 1.0))) == 2
     with pytest.raises(NoResultError, match="no row of cv_results_ has a score in every fold"):
         one_standard_error(results(missing, missing))
 
