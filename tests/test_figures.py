@@ -20,11 +20,11 @@ from test_several_goals import search as search_by_goals
 from test_storage import search
 
 from optuna_search import OptunaSearchCV, figures, named
-from optuna_search._drawing import labels, text, window
-from optuna_search._facts import facts_of
+from optuna_search._drawing import labels, text, thinned, window
+from optuna_search._facts import Metric, Parameter, facts_of
 from optuna_search._given import store_given
-from optuna_search._importance import importances_of
-from optuna_search._record import ABANDONED, CLAIM, FAILURE, Climb, Record
+from optuna_search._importance import _columns, importances_of
+from optuna_search._record import ABANDONED, CLAIM, FAILURE, Climb, Fold, Record
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StorageError
 
 X = np.arange(24.0).reshape(12, 2)
@@ -159,6 +159,31 @@ class TestFacts:
         for one, drawn in zip(facts(fitted).trials, fitted.study_.trials, strict=True):
             assert set(one.params.values()) == set(drawn.params.values())
 
+    def test_the_best_is_no_fault(self):
+        values = [1.0, math.inf, math.nan, -math.inf, 2.0]
+        assert Metric("a", "a").best(values) == 2.0 and Metric("a", "a", maximise=False).best(values) == 1.0
+        assert Metric("a", "a").best([math.nan, -math.inf]) == -math.inf
+        assert math.isnan(Metric("a", "a").best([math.nan, math.inf]))
+
+    def test_a_trial_is_scored_by_several_metrics_where_it_is_by_each(self):
+        rows = [([1.0] * 3, [2.0] * 3), ([1.0] * 3, [-math.inf] * 3)]
+        trials = [trial(i, {"x": i}, Record({"x": i}, folds(a=a, b=b)), [1.0]) for i, (a, b) in enumerate(rows)]
+        found = facts(study(trials, objective="a", scoring={"a": "a", "b": "b"}))
+        assert [t.number for t in found.scored(found.metric("a"))] == [0, 1]
+        assert [t.number for t in found.scored(found.metric("a"), found.metric("b"))] == [0]
+
+    def test_a_metric_that_is_called_like_a_time_is_there_once(self):
+        how = {"scoring": {"fit_time": high}, "refit": "fit_time", "n_trials": None, "sampler": None}
+        found = facts(search({"x": [1.0, 2.0]}, **how).fit(X, Y))
+        assert [(metric.name, metric.maximise) for metric in found.metrics] == [
+            ("fit_time", True), ("score_time", False),
+        ]  # fmt: skip
+
+    def test_what_a_trial_does_not_have_is_no_value(self):
+        found = facts(measured([({"kind": "a", "x": 1}, 0.0), ({"kind": "b"}, 1.0), ({}, 2.0)]))
+        assert found.parameter("kind", found.trials).choices == ["a", "b"]
+        assert [one.name for one in found.parameters(found.trials)] == ["kind"]
+
     def test_another_metric_is_an_error_that_lists_them(self, plain):
         with pytest.raises(InvalidRequestError, match=r"^metric='hihg' is not.*: high, low.*Did you mean 'high'\?$"):
             figures.history(plain, metric="hihg")
@@ -195,6 +220,12 @@ class TestNames:
         fitted = search(dicts, n_trials=8).fit(X, Y)
         assert {t.params["(space)"] for t in facts(fitted).trials} == {"x", "peak, x"}
 
+    @pytest.mark.parametrize("choices", [["a"], ["a", "b"]])
+    def test_a_choice_that_several_dicts_have_does_not_tell_them_apart(self, choices):
+        one = {"choice": choices, "x": FloatDistribution(0, 6)}
+        fitted = search([one, one | {"peak": FloatDistribution(9, 11)}], n_trials=12).fit(X, Y)
+        assert len({t.params["(space)"] for t in facts(fitted).trials}) == 2
+
     def test_a_function_has_the_names_that_it_asks_for(self, conditional):
         found = facts(conditional)
         near = [t.params for t in found.trials if t.params["kind"] == "near"]
@@ -202,9 +233,11 @@ class TestNames:
         assert found.logs == {"how far": True, "place": False}
 
     def test_what_a_function_makes_of_a_number_under_its_name_is_shown(self):
-        fitted = search(lambda t: {"x": 2.0 ** t.suggest_int("x", 0, 4)}, n_trials=5).fit(X, Y)
-        values = [t.params["x"] for t in facts(fitted).trials]
+        fitted = search(lambda t: {"x": 2.0 ** t.suggest_int("x", 1, 5, log=True)}, n_trials=5).fit(X, Y)
+        found = facts(fitted)
+        values = [t.params["x"] for t in found.trials]
         assert values == [float(p["x"]) for p in fitted.cv_results_["params"]] and max(values) > 4
+        assert not found.logs, "the logarithms were those of another number"
 
     @pytest.mark.parametrize(
         ("values", "is_log"),
@@ -213,6 +246,7 @@ class TestNames:
             ([16, 32, 64, 128], True),
             ([1, 2, 3, 4], False),
             ([-1, 0, 900], False),
+            ([0, 1, 10, 99], False),
             ([1], False),
         ],
     )
@@ -396,6 +430,13 @@ class TestParetoFront:
         made = study(trials, objective=["a", "b"], scoring={"a": "a", "b": "b"})
         assert len(trace(figures.pareto_front(made), "Pareto front").x) == 3
 
+    def test_of_times_less_is_better(self):
+        rows = [(1.0, 1.0), (2.0, 2.0), (1.0, 2.0)]
+        records = [Record({"x": i}, (Fold({"a": a}, {}, seconds, 0.0),) * 3) for i, (a, seconds) in enumerate(rows)]
+        trials = [trial(i, one.params, one, row) for i, (one, row) in enumerate(zip(records, rows, strict=True))]
+        found = facts(study(trials, objective=["a", "fit_time"], scoring={"a": "a"}))
+        assert [one.number for one in found.front(*found.goals)] == [0, 1]
+
     def test_one_goal_makes_none(self, plain):
         with pytest.raises(InvalidRequestError, match=r"has one goal, 'high'.*metrics=\. There are high, low"):
             figures.pareto_front(plain)
@@ -433,6 +474,13 @@ class TestImportances:
         shares = importances_of(found, found.metric())
         assert list(shares)[:2] == ["p0", "kind"] and shares["p0"] > 0.9
 
+    def test_what_is_missing_gets_a_value_of_others_always_the_same_one(self):
+        for values in ((1.0, 2.0), ("a", "b")):
+            parameter = Parameter("x", values + (None,) * 40, isinstance(values[0], float), False)
+            there, filled = np.split(_columns(parameter), [2])
+            assert {tuple(row) for row in filled} == {tuple(row) for row in there}, "and not all the same one"
+            np.testing.assert_array_equal(_columns(parameter)[2:], filled)
+
     def test_few_trials_say_nothing(self):
         made = measured([({"x": i}, i) for i in range(3)])
         with pytest.raises(NoResultError, match=r"^study_name='made' is too small to tell what matters: it takes 4"):
@@ -455,6 +503,7 @@ class TestSlices:
         assert len(first[0].x) == kinds.count("far") and len(second[0].x) == len(kinds)
         assert drawn.layout.xaxis.type == "log" and drawn.layout.xaxis2.ticktext == ("far", "near")
         assert all(abs(x - round(x)) <= 0.25 for x in second[0].x)  # choices side by side, none with another
+        assert len(set(second[0].x)) == len(kinds), "no trial hides another one"
 
     def test_the_most_important_are_drawn(self):
         drawn = figures.slices(large(200))
@@ -533,6 +582,15 @@ class TestParallelCoordinates:
         shown = {int(one.split("<br>")[0].split()[1]) for t in drawn.data for one in t.text if one}
         best = sorted((t for t in made.trials if t.state == TrialState.COMPLETE), key=lambda t: -t.value)
         assert len(shown) == 400 and {t.number for t in best[:200]} <= shown
+
+
+@pytest.mark.parametrize(
+    ("maximise", "shown"),
+    [(True, [0, 4, 8, 12, 16, 17, 18, 19, 20, 21]), (False, [21, 17, 13, 9, 5, 4, 3, 2, 1, 0])],
+)
+def test_of_many_trials_the_best_half_is_drawn_and_an_even_part_of_the_others(maximise, shown):
+    found, metric = facts(measured([({"x": i}, i) for i in range(22)])), Metric("score", "score", maximise)
+    assert [one.mean(metric) for one in thinned(found.trials, metric, 10)] == shown
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------

@@ -31,7 +31,6 @@ from test_together import at_work, results_of, trials_of
 
 from optuna_search import OptunaSearchCV, named, studies
 from optuna_search._beyond import beyond
-from optuna_search._fork import FIRST
 from optuna_search._store import Store
 from optuna_search.exceptions import (
     InvalidRequestError,
@@ -396,8 +395,9 @@ def test_where_scores_mean_nothing_the_best_points_are_tried_first(what, change,
 def test_no_more_than_ten_points_are_tried_first_and_each_once(tmp_path):
     before = parent({"x": FloatDistribution(0, 6)}, n_trials=15)
     after = before.fork({}, n_trials=12, storage=tmp_path / "s.db", study_name="s").fit(X + 1, Y)
-    best = [one.params["x"] for one in before.top_n_(FIRST)]
-    assert [p["x"] for p in after.cv_results_["params"]][:FIRST] == best
+    best = [one.params["x"] for one in before.top_n_(10)]
+    assert [p["x"] for p in after.cv_results_["params"]][:10] == best
+    assert [one.params["x"] for one in after.fork_report_.retried] == best
     again = before.fork({}, n_trials=14, storage=tmp_path / "s.db", study_name="s").fit(X + 1, Y)
     assert len({p["x"] for p in again.cv_results_["params"]}) == 14
     assert again.fork_report_ == after.fork_report_
@@ -503,6 +503,7 @@ def test_where_all_is_tried_or_a_function_asks_for_more_there_is_nothing_to_look
     assert forked({"x": [1, 2, 9]}, n_trials=None).fork_report_.probed == ()
     assert forked({"x": [1, 9, 2, 3]}, n_trials=2).fork_report_.probed[0].params == {"x": 9}
     assert forked({"x": [1, 2]}, n_trials=1).fork_report_.probed == ()
+    assert len(forked({"choice": list("abcdefghijklmno")}, n_trials=1).fork_report_.probed) == 10, "of 13"
 
     def kinds(*names):
         def space(trial):

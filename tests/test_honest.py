@@ -17,9 +17,9 @@ from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 
 from optuna_search import OptunaSearchCV, one_standard_error
 from optuna_search.__main__ import main
-from optuna_search._honest import NOISE, bias_in, selection_bias
+from optuna_search._honest import NOISE, _drawn, _of_chosen, bias_in, selection_bias
 from optuna_search._leaderboard import Leaderboard
-from optuna_search._uncertainty import corrected_t_test, half_width
+from optuna_search._uncertainty import corrected_t_test, fold_ratio, half_width
 from optuna_search.exceptions import InvalidRequestError, NoResultError
 
 X, Y = np.arange(24.0).reshape(12, 2), np.arange(12) % 2
@@ -91,6 +91,11 @@ def test_the_order_of_candidates_and_folds_is_of_no_account():
             assert selection_bias(shuffled, 0.25) == pytest.approx(bias, rel=1e-12)
 
 
+def test_noise_that_is_the_same_for_all_candidates_is_in_no_draw():
+    scores = np.array([0.9, 0.7, 0.8]) + np.linspace(-0.1, 0, 7)[:, None]
+    assert _of_chosen(scores, 0.5, np.random.default_rng(0)) == pytest.approx(0.8, abs=1e-12)
+
+
 def test_a_candidate_that_is_there_twice_is_one():
     assert selection_bias(np.vstack([LUCK, LUCK]), 0.25) == pytest.approx(selection_bias(LUCK, 0.25), rel=0.02)
 
@@ -155,6 +160,21 @@ def test_candidates_that_were_pruned_take_their_part():
     assert abs(left(made, raced)) < 0.25
     without = [shown[~np.isnan(shown).any(axis=1)] for shown in map(raced, made)]
     assert left(without) > 0.25, "as if the luck of the first fold were skill"
+
+
+def test_missing_folds_are_drawn_from_the_line_through_the_others_and_vary_as_they_do():
+    before, others = np.array([0.0, 1.0, 2.0, 3.0]), np.array([10.0, -1.0])
+    drawn = _drawn(before, 1 + 2 * before, others, np.random.default_rng(0))
+    assert drawn == pytest.approx([21, -1])
+    # One below and one above the line at each end; two of four are as good as used up by the line.
+    before, then = np.array([0.0, 0.0, 1.0, 1.0]), np.array([-1.0, 1.0, 1.0, 3.0])
+    drawn = _drawn(before, then, np.full(50, 5.0), np.random.default_rng(0))
+    assert sorted(set(drawn.round(9))) == pytest.approx([10 - math.sqrt(4 / 2), 10 + math.sqrt(4 / 2)])
+
+
+def test_a_candidate_that_was_pruned_though_it_went_well_makes_no_bias_below_zero():
+    on_a_line = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [10.0, math.nan]])
+    assert selection_bias(on_a_line, 0.5) == 0
 
 
 # --- the corrected score of a search ----------------------------------------------------------------------------------
@@ -291,6 +311,11 @@ def test_errors_and_intervals_are_what_a_pencil_computes():
     assert board[1].standard_error == 0 and board[1].confidence_interval == (0.0, 0.0)
 
 
+def test_samples_of_all_folds_make_the_ratio_and_an_equal_k_fold_where_they_are_not_known():
+    assert fold_ratio([(10, 2), (8, 4)], 2) == 6 / 18
+    assert fold_ratio((), 5) == 1 / 4
+
+
 @pytest.mark.parametrize("n_folds", [2, 5, 10])
 def test_an_interval_holds_what_the_test_of_a_difference_from_it_finds_no_fault_with(n_folds):
     scores = rng.normal(size=n_folds)
@@ -390,6 +415,8 @@ def test_of_equally_cheap_candidates_the_better_is_chosen():
 def test_candidates_without_a_score_in_every_fold_are_never_chosen():
     missing = ((math.nan, 0.9, 0.9), 0.0)
     assert one_standard_error(results(missing, ((0.7, 0.8, 0.9), 5.0), ((-math.inf,) * 3, 0.0))) == 1
+    # One that stands before the others shifts nothing: neither whose error it is, nor whose time.
+    assert one_standard_error(results(missing, ((0.7, 0.8, 0.9), 5.0), ((0.75, 0.8, 0.76), 1.0))) == 2
     with pytest.raises(NoResultError, match="no row of cv_results_ has a score in every fold"):
         one_standard_error(results(missing, missing))
 

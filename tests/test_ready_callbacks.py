@@ -66,7 +66,7 @@ def test_what_the_study_knew_before_this_run_counts():
 def test_a_search_that_a_rule_has_stopped_runs_no_trial_when_it_is_run_again(rule):
     where = named()
     first = search([1, 3, 5, 0, 2], callbacks=rule, **where)
-    again = search([1, 3, 5, 0, 2], callbacks=[rule], refit=True, **where)
+    again = search([1, 3, 5, 0, 2], callbacks=[NoImprovement(99), rule], refit=True, **where)
     assert first.n_trials_ == again.n_trials_ < 5
     assert again.best_estimator_.x == 3
     assert search([1, 3, 5, 0, 2], **where).n_trials_ == 5

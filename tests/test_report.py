@@ -24,6 +24,7 @@ from optuna_search import _report, figures, report, studies
 from optuna_search.__main__ import main
 from optuna_search._facts import facts_of
 from optuna_search._given import store_given
+from optuna_search._leaderboard import Leaderboard
 from optuna_search._page import in_a_script
 from optuna_search._record import FORK, Failure, Fold, Record
 from optuna_search._summary import described, duration, in_numbers, space_table
@@ -145,6 +146,14 @@ class TestWhatItTells:
         trials = fitted.study_.get_trials(deepcopy=False)
         span = max(t.datetime_complete for t in trials) - min(t.datetime_start for t in trials)
         assert told["from first to last"] == duration(span.total_seconds())
+
+    def test_what_was_measured_elsewhere_is_in_none_of_the_numbers(self):
+        carried = {"optuna_search:origin": {"study": "a", "id": "b", "trial": 0}}
+        trials = [trial(i, {"x": i}, Record({"x": i}, folds(1.0, 2.0, 3.0)), [2.0], attrs=carried if i < 2 else {})
+                  for i in range(4)]  # fmt: skip
+        told = in_numbers(facts_of(store_given(study(trials), None)), Leaderboard.empty())
+        assert (told["trials"], told["fits of a fold"], told["from first to last"]) == ("2", "6", "2 s")
+        assert told["spent on fits and scores"] == "6.7 s"  # twice 0.1 + 1.1 + 2.1, and three times 0.01
 
     def test_the_leaderboard_is_that_of_the_search(self, page, fitted):
         board = fitted.top_n_
@@ -362,12 +371,13 @@ class TestOnePage:
         }
         assert "hunter2" not in "".join([*page.texts, page.scripts[0]])
 
-    def test_no_password_of_a_storage_is_in_it(self, tmp_path):
-        path = tmp_path / "s.db"
-        url = f"sqlite:///{path}"
-        fitted = search({"x": [1.0, 2.0]}, storage=url, study_name="s", n_trials=None, sampler=None).fit(X, Y)
-        fitted.storage = "postgresql://me:hunter2@host/db"
-        assert "hunter2" not in report(fitted, tmp_path / "s.html").read_text(encoding="utf-8")
+    def test_no_password_of_a_url_is_in_it(self, tmp_path):
+        url = "postgresql://me:hunter2@host/db"
+        fixed, chosen = (KnownScore(choice=url), {"x": [1.0, 2.0]}), (KnownScore(), {"choice": [url, "b"]})
+        for estimator, searched in (fixed, chosen):
+            fitted = search(searched, estimator, n_trials=None, sampler=None).fit(X, Y)
+            written = report(fitted, tmp_path / "s.html").read_text(encoding="utf-8")
+            assert "postgresql://me:" in written and "hunter2" not in written
 
 
 # --- large studies ----------------------------------------------------------------------------------------------------

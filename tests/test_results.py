@@ -396,6 +396,20 @@ def test_minus_infinity_is_the_worst_score():
     assert ranks == {2.0: 1, 1.0: 2, -np.inf: 3}
 
 
+def test_plus_infinity_in_a_fold_is_a_failure_and_comes_after_minus_infinity():
+    def odd_in_the_last_fold(model, part, y=None):
+        return model.x if part[-1, 0] == X[-1, 0] else 0.0
+
+    space = {"x": [1.0, np.inf, -np.inf, 2.0]}
+    search = OptunaSearchCV(KnownScore(), space, scoring=odd_in_the_last_fold, cv=KFold(2), refit=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search.fit(X, Y)
+    assert list(search.cv_results_["trial_state"]) == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert list(search.cv_results_["rank_test_score"]) == [2, 4, 3, 1]
+    assert [leader.trial_number for leader in search.top_n_] == [3, 0, 2]
+
+
 # --- the leaderboard --------------------------------------------------------------------------------------------------
 
 

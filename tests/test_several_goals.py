@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.pruners import ThresholdPruner
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -16,7 +17,9 @@ from sklearn.model_selection import GridSearchCV
 
 from optuna_search import OptunaSearchCV, one_standard_error, studies
 from optuna_search.__main__ import main
+from optuna_search._fork import _best_first
 from optuna_search._goals import fronts, goals_in, named_by, objective_of
+from optuna_search._kept import Kept
 from optuna_search._propose import _worth_knowing
 from optuna_search.exceptions import InvalidRequestError, NoResultError, StudyMismatchError
 
@@ -139,6 +142,15 @@ def test_of_a_long_search_for_one_time_the_sampler_keeps_the_quickest():
     assert sorted(kept)[:50] == [float(n // 2) for n in range(50)]
 
 
+def test_of_what_else_a_sampler_knew_it_keeps_an_even_part():
+    trials = [create_trial(state=TrialState.COMPLETE, values=[float(n)]) for n in range(500)]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    kept = [trial.number for trial in _worth_knowing(trials, goals_in("score"))]
+    assert len(kept) == 250 and kept[-50:] == list(range(450, 500))
+    assert kept[0] == 0 and np.max(np.diff(kept)) == 3, "200 of 450, none of them far from the next one"
+
+
 def test_a_grid_of_several_goals_is_the_grid_of_grid_search():
     grid = {"x": [0.1, 0.4, 0.2], "y": [0.0, 0.3]}
     ours = search(grid, n_trials=None).fit(X, Y)
@@ -191,6 +203,18 @@ def test_a_board_is_sorted_by_the_name_of_the_one_scorer_and_by_times():
     assert set(quickest[0].metrics) == {"score"} and "fit_time" in repr(quickest)
     with pytest.raises(InvalidRequestError, match="there are: accuracy, fit_time, score_time, score"):
         fitted.top_n_(by="f1")
+
+
+def test_what_was_pruned_or_has_failed_is_on_no_board_however_quick_it_was():
+    pruner = ThresholdPruner(lower=0.2)
+    fitted = OptunaSearchCV(TwoScores(), {"x": [0.1, 0.4, np.nan, 0.3]}, cv=2, pruner=pruner)
+    with pytest.warns(UserWarning, match="One or more of the test scores are non-finite"):
+        fitted.fit(X, Y)
+    assert list(fitted.cv_results_["trial_state"]) == ["PRUNED", "COMPLETE", "FAIL", "COMPLETE"]
+    for by in ("fit_time", "score_time"):
+        quickest = fitted.top_n_(by=by)
+        assert [leader.rank for leader in quickest] == [1, 2]
+        assert {leader.trial_number for leader in quickest} == {1, 3}
 
 
 def test_fronts_come_one_after_the_other():
@@ -322,6 +346,17 @@ def test_other_data_have_the_front_of_the_parent_tried_first():
     assert {point.trial_number for point in child.fork_report_.retried} >= {
         leader.trial_number for leader in parent.pareto_front_
     }
+
+
+def test_trials_of_one_front_are_told_by_the_first_goal_be_it_a_time_or_a_score():
+    def in_order(objectives, *rows):
+        trials = [create_trial(state=TrialState.COMPLETE, values=values) for values in rows]
+        kept = [Kept(trial, None) for trial in [create_trial(state=TrialState.FAIL), *trials]]
+        return _best_first(kept, goals_in(objectives))
+
+    # The one that has failed is the first, the last one is dominated.
+    assert in_order(["fit_time", "a"], [3, 3], [1, 1], [2, 2], [2, 1]) == [2, 3, 1, 4]
+    assert in_order(["a", "fit_time"], [3, 3], [1, 1], [2, 2], [1, 2]) == [1, 3, 2, 4]
 
 
 # --- watching it ------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 import optuna
 import pytest
 from estimators import FailsOn, KnownScore
+from handmade import folds
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.pruners import ThresholdPruner
 from optuna.samplers import RandomSampler
@@ -29,6 +30,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from optuna_search import OptunaSearchCV
+from optuna_search._goals import goals_in
+from optuna_search._progress import Progress
+from optuna_search._record import Climb, Record
+from optuna_search._verdict import Verdict
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "watching.md").read_text()
 
@@ -224,6 +229,20 @@ def test_the_bar_of_a_budget_in_fits_counts_fits_and_says_how_many_trials_they_a
     assert f"best {found.best_score_:.4f}, 4 trials |" in states[-1]
 
 
+def test_the_bar_counts_trials_where_their_number_is_known_as_well(capfd):
+    search(n_trials=2, n_fits=40, verbose=1)
+    assert " 2/2 trials " in shown(capfd)[-1]
+
+
+def test_the_bar_of_a_budget_in_fits_counts_none_for_a_candidate_that_was_known(capfd):
+    progress = Progress(1, "m", goals_in("score"), None, n_fits=6)
+    progress.begin()
+    for number, (x, counts) in enumerate([(1, True), (1, True), (2, False), (2, True), (3, True)]):
+        progress.update(number, Verdict((1.0,)), Record({"x": x}, folds(1.0, 1.0)), counts=counts)
+    progress.close()
+    assert " 4/6 fits " in shown(capfd)[-1], "those of 1 and of 3"
+
+
 def test_the_bar_of_a_budget_in_fits_starts_where_the_study_stands(capfd):
     where = {"storage": InMemoryStorage(), "study_name": "bar"}
     search(ENDING, sampler="random", n_trials=None, n_fits=4, **where)
@@ -244,6 +263,25 @@ def test_the_bar_counts_what_another_process_does_meanwhile(capfd):
     found = search(n_trials=6, verbose=1, callbacks=helped, **where)
     last = shown(capfd)[-1]
     assert " 6/6 " in last and f"best {found.best_score_:.4f}" in last
+
+
+def test_the_bar_of_a_fork_counts_its_own_trials_and_knows_the_best_that_came_over(capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parent = search({"x": [1, 2, 3]}, FailsOn(bad=(3,)), pruner=ThresholdPruner(lower=-1.5))
+        parent.fork({"x": [1, 2, 3, 4]}, verbose=1, pruner=None).fit(X, Y)
+    states = shown(capfd)
+    assert list(parent.cv_results_["trial_state"]) == ["COMPLETE", "PRUNED", "FAIL"]
+    assert states[0].startswith("FailsOn best -1.0000 |") and " 0/1 " in states[0]
+    assert states[-1].startswith("FailsOn best -1.0000 |") and " 1/1 " in states[-1]
+
+
+def test_the_bar_of_a_fork_with_a_budget_in_fits_counts_its_own_fits(capfd):
+    parent = search(n_trials=3)
+    parent.fork({}, n_trials=None, n_fits=4, sampler="random", verbose=1).fit(X, Y)
+    states = shown(capfd)
+    assert " 0/4 fits " in states[0] and "0 trials" in states[0]
+    assert " 4/4 fits " in states[-1] and "2 trials" in states[-1]
 
 
 def test_the_bar_counts_what_was_pruned(capfd):
@@ -320,6 +358,27 @@ def test_a_line_says_why_a_trial_failed(capfd):
     assert "failed: ValueError: x=1 is bad in fit" in first and "best none" in first
     assert "score -2" in second and "best -2" in second
     assert "with x=1 " in first and "with x=2 " in second
+
+
+def test_a_line_says_how_far_a_pruned_trial_came_and_that_it_is_not_the_best(capfd):
+    search({"x": [0, 3]}, pruner=ThresholdPruner(upper=5.0), verbose=2)
+    first, second = shown(capfd)
+    best = re.match(r"trial 0: score (\S+) ", first)[1]
+    assert second.startswith("trial 1: pruned after 1 fold, score ") and f"best {best}, 2/2 done" in second
+
+
+def test_a_line_counts_steps_adds_up_seconds_and_steers_no_terminal(capfd):
+    climb, run = Climb("n_samples", 9, first_fold_leads=True), folds(0.5, 0.5, None)
+    progress = Progress(2, "m", goals_in("score"), 3)
+    progress.begin()
+    for number, amount in enumerate((3, 9)):
+        progress.update(number, Verdict((0.5,), None, True), Record({"C": 1 / 3}, run, True, ((amount, 0.5),), climb))
+    progress.update(2, Verdict(None, "\x1b[31m"), Record({}, run))
+    assert shown(capfd) == [
+        "trial 0: pruned after 3 of 9 n_samples, score 0.5 with C=0.333333 (1.22 s, best none yet, 1/3 done)",
+        "trial 1: pruned after 2 folds, score 0.5 with C=0.333333 (1.22 s, best none yet, 2/3 done)",
+        "trial 2: failed: ?[31m (1.22 s, best none yet, 3/3 done)",
+    ]
 
 
 def test_lines_go_on_counting_where_the_study_stands(capfd):
