@@ -311,6 +311,7 @@ def parallel_coordinates(facts: Facts, metric: Metric, names: Sequence[str]) -> 
             "zeroline": False,
             "side": "top",
             "tickangle": 0,
+            "tickfont": {"size": 11},
             "fixedrange": True,
         },
         yaxis={"range": [-0.15, 1.06], "visible": False, "fixedrange": True},

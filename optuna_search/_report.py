@@ -30,7 +30,7 @@ MAX_ROWS = 20
 #: What a report may be called.
 ENDINGS = (".html", ".htm")
 #: Pixels that an axis of parallel coordinates takes at least.
-AXIS_WIDTH = 110
+AXIS_WIDTH = 118
 
 
 def report(search_or_study: Any, path: str | os.PathLike[str], *, storage: Any = None) -> Path:
