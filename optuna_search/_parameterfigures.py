@@ -9,28 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from optuna_search._axes import axis_of, cells_of, place_of, score_axis, share_of, short_number, window, within
 from optuna_search._drawing import (
     COLORS,
     MAX_LABEL,
     SCALE,
     SHORT,
-    axis_of,
     broken,
-    cells_of,
     figure,
     grid,
     labels,
-    place_of,
     plotly_objects,
-    score_axis,
     scored,
-    share_of,
-    short_number,
     text,
     thinned,
     told,
-    window,
-    within,
 )
 from optuna_search._facts import Facts, Metric, Parameter, TrialFacts
 from optuna_search._hints import did_you_mean

@@ -7,22 +7,19 @@ import math
 from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
+from optuna_search._axes import PADDING, score_axis, window, within
 from optuna_search._drawing import (
     COLORS,
     LONG_TITLES,
-    PADDING,
     broken,
     figure,
     grid,
     number,
     plotly_objects,
-    score_axis,
     scored,
     text,
     thinned,
     told,
-    window,
-    within,
 )
 from optuna_search._facts import STATES, Facts, Metric, Step, TrialFacts
 from optuna_search.exceptions import InvalidRequestError, NoResultError

@@ -20,7 +20,8 @@ from test_several_goals import search as search_by_goals
 from test_storage import search
 
 from optuna_search import OptunaSearchCV, figures, named
-from optuna_search._drawing import labels, text, thinned, window
+from optuna_search._axes import window
+from optuna_search._drawing import labels, text, thinned
 from optuna_search._facts import Metric, Parameter, facts_of
 from optuna_search._given import store_given
 from optuna_search._importance import _columns, importances_of

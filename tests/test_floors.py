@@ -29,6 +29,7 @@ FLOORS = [
     ["_engine", "_exports", "_compare"],
     ["_facts"],
     ["_drawing", "_importance"],
+    ["_axes"],
     ["_trialfigures", "_parameterfigures", "_summary", "_page"],
     ["figures", "_report"],
     ["studies"],
