@@ -127,7 +127,13 @@ def _scale(parameter: Parameter) -> dict[str, Any]:
     marks = next(filter(lambda marks: _have_room(marks, parameter), _candidates(parameter)), None)
     if marks is None:
         return {"type": kind, "nticks": 4 if parameter.is_log else 7}
-    return {"type": kind, "tickmode": "array", "tickvals": marks, "ticktext": list(map(short_number, marks))}
+    return {
+        "type": kind,
+        "tickmode": "array",
+        "tickvals": marks,
+        "ticktext": list(map(short_number, marks)),
+        "tickangle": 0,
+    }
 
 
 def _candidates(parameter: Parameter) -> Iterator[list[float]]:
@@ -148,7 +154,7 @@ def _have_room(marks: Sequence[float], parameter: Parameter) -> bool:
     """Whether the texts of marks have room one beside the other."""
     places = MAX_LEVEL * np.array([share_of(parameter, mark) for mark in marks])
     widths = np.array([len(short_number(mark)) for mark in marks])
-    return bool(np.all(np.diff(places) > (widths[:-1] + widths[1:]) / 2 + 0.8))
+    return bool(np.all(np.diff(places) > (widths[:-1] + widths[1:]) / 2 + 0.9))
 
 
 def short_number(value: float) -> str:
