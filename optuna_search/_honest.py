@@ -143,7 +143,8 @@ def _contenders(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spread = rest.std(axis=1)
     leading = np.argsort(-means, kind="stable")[: max(MIN_PEERS, len(means) // 4)]
     typical = np.median(spread[leading])
-    rest *= np.minimum(1, MAX_SPREAD * typical / np.maximum(spread, np.finfo(float).tiny))[:, None]
+    most = MAX_SPREAD * typical
+    rest *= np.divide(most, spread, out=np.ones_like(spread), where=spread > most)[:, None]
     near = means >= means.max() - MAX_DISTANCE * typical
     return means[near], rest[near]
 

@@ -96,6 +96,12 @@ def test_noise_that_is_the_same_for_all_candidates_is_in_no_draw():
     assert _of_chosen(scores, 0.5, np.random.default_rng(0)) == pytest.approx(0.8, abs=1e-12)
 
 
+def test_scores_may_be_large_and_the_same_in_all_folds():
+    scores = np.full((8, 2), 24288.0)
+    scores[6:, 1] += 3
+    assert 0 <= selection_bias(scores, 1.0) < 3
+
+
 def test_a_candidate_that_is_there_twice_is_one():
     assert selection_bias(np.vstack([LUCK, LUCK]), 0.25) == pytest.approx(selection_bias(LUCK, 0.25), rel=0.02)
 

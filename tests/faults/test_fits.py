@@ -259,10 +259,9 @@ def test_on_dask_a_fit_that_hangs_or_kills_costs_its_own_trial_too():
             assert told(search(estimator, cv=ONE_FOLD, fit_timeout=limit)) == all_but(2, why)
 
 
-def _kill_the_next_helpers(n):
-    """Kill the processes that this one starts, each as soon as it is there."""
+def _kill_the_next_helpers(n, known):
+    """Kill so many processes that this one starts beside those that are known, each as soon as it is there."""
     mine, killed = psutil.Process(), set()
-    known = {child.pid for child in mine.children()}
     while len(killed) < n:
         for child in mine.children():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -275,7 +274,8 @@ def _kill_the_next_helpers(n):
 @pytest.mark.usefixtures("workers_of_loky")  # which begin for a second
 @pytest.mark.parametrize("n_killed", [2, 3])
 def test_a_helper_that_is_killed_while_it_begins_is_started_again_a_few_times(n_killed):
-    killer = threading.Thread(target=_kill_the_next_helpers, args=(n_killed,), daemon=True)
+    known = {child.pid for child in psutil.Process().children()}
+    killer = threading.Thread(target=_kill_the_next_helpers, args=(n_killed, known), daemon=True)
     killer.start()
     expected = {x: known_score(x) for x in VALUES}
     if n_killed == 3:
