@@ -81,8 +81,8 @@ def place_of(parameter: Parameter) -> Mapping[Value, float]:
 
 def share_of(parameter: Parameter, place: float) -> float:
     """Return how far along the axis of a parameter a place is, from 0 to 1."""
-    places = place_of(parameter).values()
-    low, high = min(places), max(places)
+    ends = (parameter.choices[0], parameter.choices[-1]) if parameter.is_number else (0, len(parameter.choices) - 1)
+    low, high = map(float, ends)
     low, high, place = (math.log(one) for one in (low, high, place)) if parameter.is_log else (low, high, place)
     return (place - low) / (high - low) if high > low else 0.5
 

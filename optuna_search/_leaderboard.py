@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -104,21 +103,21 @@ class Leaderboard(Sequence[Leader]):
         The rows of the results that are on the board; None for all with a score.
     fold_sizes : sequence of (int, int)
         Samples in the training and the test part of each fold; none where they are not known, as in an equal k-fold.
-    labels : dict
+    labels : dict or None
         What people call a metric that goes by another name in the results, as a single one does.
     """
 
     def __init__(
         self, results: Mapping[str, Any], metric: str, texts: Sequence[Mapping[str, Any]],
         goals: Sequence[Goal] = (), rows: Collection[int] | None = None, fold_sizes: Sequence[Sequence[int]] = (),
-        labels: Mapping[str, str] = MappingProxyType({}),
+        labels: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self._results = results
         self._texts = texts
         self._goals = goals
         self._rows = rows
         self._fold_sizes = fold_sizes
-        self._labels = labels
+        self._labels = labels or {}
         self.metric = metric
         columns, column = _columns(results, goals), _sortable(results)[metric]
         means, stds, ranks = _by(results, column)

@@ -194,9 +194,9 @@ class OptunaSearchCV(BaseSearchCV):
         bootstrap [3]_ on the scores of the folds, which was compared with leaving folds out, with drawing them, and
         with the estimate of Tibshirani and Tibshirani. It allows for how many candidates there were, how alike they
         are, how much their scores vary, and for those that were pruned, and is never more than ``best_score_``. It has
-        an error of its own, about that of a mean over so many folds. It takes differences for luck
-        that are small enough to be luck, and is too low where they are not; what cross-validation itself has too low
-        (fewer training samples, small test parts for R²) stays. `docs/honest_scores.md` has the figures. There wherever
+        an error of its own, about that of a mean over so many folds. Differences that are small enough to be luck it
+        takes for luck, and is too low where they are not; what cross-validation itself has too low (fewer training
+        samples, small test parts for R²) stays. `docs/honest_scores.md` has the figures. There wherever
         ``best_score_`` is; NaN with one fold, where nothing tells luck from skill, and where that is not finite.
     best_params_ : dict
         Its parameters; only with one metric or with `refit`.
@@ -413,9 +413,9 @@ class OptunaSearchCV(BaseSearchCV):
                 self._leave(rescued if isinstance(error, StorageError) else reachable, store, space, error)
                 raise
             self._report_failed_fits(kept)
-            self._publish(store, kept, space)
             if gave_up:
-                self._give_up(kept)
+                self._give_up(store, kept, space)
+            self._publish(store, kept, space)
             self._require_a_result()
             if self.refit:
                 with refit_told_apart():
@@ -543,10 +543,11 @@ class OptunaSearchCV(BaseSearchCV):
         if self.study_name is not None:
             error.add_note("They are kept and count. To try again, give another study_name, or more n_trials.")
 
-    def _give_up(self, kept: Sequence[Kept]) -> None:
-        """Raise what every trial so far has come to."""
+    def _give_up(self, store: Store, kept: Sequence[Kept], space: AnySpace) -> None:
+        """Raise what every trial so far has come to, before a `refit` that is a function finds nothing to choose."""
         error = NoResultError(why_given_up([k.trial.user_attrs.get(FAILURE) for k in kept]))
         self._say_how_to_try_again(error)
+        self._leave(reachable, store, space, error)
         raise error
 
     def _publish(self, store: Store, kept: Sequence[Kept], space: AnySpace | None) -> None:

@@ -392,6 +392,10 @@ def test_minus_infinity_has_no_error():
     assert math.isnan(board[1].standard_error) and board[1].is_tied_with_best is None
 
 
+def test_a_board_of_nothing_is_pickled():
+    assert pickle.loads(pickle.dumps(Leaderboard.empty())) == Leaderboard.empty()
+
+
 def test_a_board_of_nothing_is_empty():
     assert len(Leaderboard.empty()) == 0 and repr(Leaderboard.empty()) == "no trial has a score yet"
 

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from sklearn.model_selection import GridSearchCV
 from test_budget import GRID, LINE, Counted, X, Y, _tests_are_apart, failing, made, rng, search, settle  # noqa: F401
 
-from optuna_search import OptunaSearchCV
+from optuna_search import OptunaSearchCV, one_standard_error
 from optuna_search.exceptions import NoResultError
 
 # --- hopeless searches ------------------------------------------------------------------------------------------------
@@ -56,11 +56,13 @@ def test_a_search_in_which_nothing_can_be_fitted_stops_after_five_trials(sampler
     assert f"no fit is possible with x={Counted.fits[0]:.1f}" in str(error.value)
 
 
-def test_a_search_in_which_nothing_can_be_scored_stops_after_five_trials():
+@pytest.mark.parametrize("refit", [True, one_standard_error], ids=repr)
+def test_a_search_in_which_nothing_can_be_scored_stops_after_five_trials(refit):
     def broken(estimator, X, y):
         raise ValueError("no score is possible")
 
-    hopeless = made(LINE, n_trials=40, scoring=broken, study_name="hopeless", storage=InMemoryStorage())
+    where = {"study_name": "hopeless", "storage": InMemoryStorage()}
+    hopeless = made(LINE, n_trials=40, scoring=broken, refit=refit, **where)
     with (
         pytest.warns(UserWarning, match="(?s)no score is possible.*10 times in this search"),
         pytest.warns(UserWarning, match="One or more of the test scores are non-finite"),
