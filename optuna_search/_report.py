@@ -41,10 +41,9 @@ def report(search_or_study: Any, path: str | os.PathLike[str], *, storage: Any =
     coordinates, timeline, how far trials came if some were pruned, and the Pareto front if there are several goals.
 
     The page holds plotly.js, 4 to 5 MB. Tables have 20 rows; slices and contours are of the parameters that account for
-    most of the differences between trials (see `figures.importances`, which takes about a second for 2,000 trials and
-    is not asked more), and of more than 1,000 trials they show the best 500 and an even part of the others. A browser
-    runs nothing in it but its own two scripts, whatever names and values the study has, and the password of a
-    storage is not in it.
+    most of the differences between trials (see `figures.importances`), and of more than 1,000 trials they show the best
+    500 and an even part of the others. A browser runs nothing in it but its own two scripts, whatever names and values
+    the study has, and the password of a storage is not in it.
 
     Parameters
     ----------

@@ -201,8 +201,7 @@ def importances(search_or_study: Any, *, storage: Any = None, metric: str | None
     It is the mean decrease of impurity in a random forest of 64 trees that predicts the mean scores of complete trials,
     of 2,000 of them at most. That is what Optuna's `MeanDecreaseImpurityImportanceEvaluator` does; parameters that some
     trials do not have are valued as well: there they get the value of some other trial, which tells nothing. With few
-    trials the shares are rough. Optuna's default, PED-ANOVA, is quicker, but found the most important of ten
-    parameters less often; fANOVA takes minutes for 2,000 trials.
+    trials the shares are rough.
 
     Parameters
     ----------
